@@ -1,0 +1,124 @@
+"""What a person reads after a run: counts, counterexamples, what is open, where to look."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from claims.core.verdict import Grade, Verdict
+
+Line = tuple[str, dict[str, bool]]
+
+SPOKEN = {
+    Verdict.HOLDS: ("hold", "holds", {"green": True}),
+    Verdict.HOLDS_IF: ("hold if ...", "holds if ...", {"cyan": True}),
+    Verdict.REFUTED: ("refuted", "refuted", {"yellow": True}),
+    Verdict.UNDECIDED: ("undecided", "undecided", {"purple": True}),
+}
+
+
+def verdicts(
+    entries: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, object],
+    met: Collection[str],
+    date: str,
+    width: int,
+) -> Iterator[Line]:
+    """Summarise the verdicts: those of this run and, for the claims not run, the committed ones."""
+    if not found:
+        return
+    shown = {id_: entry for id_, entry in entries.items() if id_ in met}
+    yield "", {}
+    by_verdict = Counter(entry["observed"] for entry in shown.values())
+    yield f"{len(shown)} claims: " + ", ".join(
+        f"{by_verdict[verdict]} {SPOKEN[verdict][by_verdict[verdict] == 1]}" for verdict in Verdict
+    ), {"bold": True}
+    by_grade = Counter(entry["grade"] for entry in shown.values())
+    yield "evidence: " + ", ".join(
+        f"{by_grade[grade]} {grade}" for grade in Grade if by_grade[grade]
+    ), {}
+    for verdict, title in (
+        (Verdict.REFUTED, "Refuted, each by a counterexample:"),
+        (Verdict.UNDECIDED, "Undecided, and what would decide it:"),
+    ):
+        chosen = [entry for entry in shown.values() if entry["observed"] == verdict]
+        if chosen:
+            yield "", {}
+            yield title, SPOKEN[verdict][2]
+        column = max((len(entry["id"]) for entry in chosen), default=0)
+        for entry in chosen:
+            yield _fit(f"  {entry['id']:{column}}  {entry['reason']}", max(width, 60)), {}
+    yield "", {}
+    if earlier := len(shown.keys() - found.keys()):
+        yield f"{earlier} of these were not judged in this run; their verdicts are from {date}.", {}
+    if missing := len(set(met) - shown.keys()):
+        yield f"{missing} claims have no verdict yet; `make claims` judges the slower ones.", {
+            "red": True
+        }
+    yield "Look closer: python -m claims ID, python -m claims 004:43, results/verdicts.json", {}
+
+
+def _fit(line: str, width: int) -> str:
+    return line if len(line) < width else line[: width - 4].rstrip() + " ..."
+
+
+def conformance(
+    found: Mapping[str, object],
+    failed: Mapping[str, str],
+    not_provided: Mapping[str, str],
+    met: int,
+) -> Iterator[Line]:
+    """Summarise how an implementation did on the claims about operators."""
+    passed = len(found.keys() - failed.keys())
+    applicable = len(found.keys() | failed.keys() | not_provided.keys())
+    yield "", {}
+    yield (
+        f"Conformance: {passed} passed, {len(failed)} failed, {len(not_provided)} not provided, "
+        f"{met - applicable} not applicable"
+    ), {"bold": True}
+    for id_, reason in not_provided.items():
+        yield f"  not provided  {id_}: {reason}", {"yellow": True}
+    for text in failed.values():
+        for line in text.splitlines():
+            yield f"  {line}", {"red": True}
+
+
+def soak(found: Mapping[str, object], failed: Mapping[str, str], seed: int) -> Iterator[Line]:
+    """Summarise a soak; the failures themselves stand above it."""
+    judged = len(found.keys() | failed.keys())
+    yield "", {}
+    yield f"Soak with seed {seed}: {judged} claims judged, {len(failed)} failed", {"bold": True}
+
+
+def flips(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Line]:
+    """Summarise which faults changed verdicts."""
+    if not found:
+        return
+    changed = Counter(
+        fault
+        for entry in found.values()
+        for fault, verdict in entry["faults"].items()
+        if verdict != "error"
+    )
+    yield "", {}
+    yield (
+        f"{sum(changed.values())} verdicts changed under {len(changed)} faults "
+        f"planted in {len(found)} claims; the matrix is in results/flips.json"
+    ), {"bold": True}
+
+
+def committed_on(path: Path) -> str:
+    """Return the date of the last commit of a file, for verdicts that this run did not make."""
+    git = shutil.which("git")
+    command = ["log", "-1", "--format=%cs", "--", path.name]
+    if git is not None:
+        told = subprocess.run(  # noqa: S603 - fixed arguments
+            [git, "-C", str(path.parent), *command], capture_output=True, text=True, check=False
+        )
+        if told.returncode == 0 and told.stdout.strip():
+            return told.stdout.strip()
+    return f"{path.name}, not under version control"

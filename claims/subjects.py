@@ -1,0 +1,208 @@
+"""What the claims are about, one subject a kind.
+
+Only `OPERATORS` can be replaced from the command line (`pytest claims --subject dotted.path`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from claims.core.claim import Subject
+from claims.core.suite import UnavailableError
+from claims.core.verdict import Grade, InsufficientEvidenceError
+from nin_ref import counting
+from nin_ref.operators import Operators, TorchOperators
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+def _single_thread() -> None:
+    """Tensors here are tiny, and one thread is several times faster on them than two."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _operators() -> Operators:
+    _single_thread()
+    return TorchOperators()
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layer classes of PyTorch that claims name, as the documents' readers meet them."""
+
+    Conv2d: Callable[..., nn.Module]
+    Linear: Callable[..., nn.Module]
+    MaxPool2d: Callable[..., nn.Module]
+    AvgPool2d: Callable[..., nn.Module]
+    AdaptiveAvgPool2d: Callable[..., nn.Module]
+    BatchNorm2d: Callable[..., nn.Module]
+    ReLU: Callable[..., nn.Module]
+    Dropout: Callable[..., nn.Module]
+    Flatten: Callable[..., nn.Module]
+    Sequential: Callable[..., nn.Module]
+    CrossEntropyLoss: Callable[..., nn.Module]
+
+
+def _layers() -> Layers:
+    from torch import nn
+
+    _single_thread()
+    return Layers(**{name: getattr(nn, name) for name in Layers.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Closed forms for sizes and counts; they take Python, SymPy and z3 integers alike."""
+
+    output_size: Callable[..., Any]
+    conv2d_parameters: Callable[..., Any]
+    linear_parameters: Callable[..., Any]
+    nin_block_parameters: Callable[..., Any]
+    conv2d_multiply_adds: Callable[..., Any]
+
+
+def _formulas() -> Formulas:
+    return Formulas(
+        output_size=counting.conv2d_output_size,
+        conv2d_parameters=counting.conv2d_parameters,
+        linear_parameters=counting.linear_parameters,
+        nin_block_parameters=counting.nin_block_parameters,
+        conv2d_multiply_adds=counting.conv2d_multiply_adds,
+    )
+
+
+Models = Callable[[str], "nn.Module"]
+
+OUR_MODELS = {
+    "lenet5": "lenet5",
+    "lecture-alexnet": "lecture_alexnet",
+    "lecture-vgg11": "lecture_vgg11",
+    "lecture-nin": "lecture_nin",
+    "table-nin": "table_nin",
+    "handwritten-nin": "handwritten_nin",
+    "cifar10-nin": "cifar10_nin",
+    "cifar100-nin": "cifar100_nin",
+    "mnist-nin": "mnist_nin",
+    "svhn-nin": "svhn_nin",
+}
+
+
+@functools.cache
+def model_on_meta(name: str) -> nn.Module:
+    """Return a model without storage: one of ours, or torchvision's of that name.
+
+    Raises:
+        UnavailableError: if torchvision is not installed.
+        ValueError: if there is no such model.
+    """
+    import torch
+
+    from nin_ref import models
+
+    if name in OUR_MODELS:
+        build: Callable[[], nn.Module] = getattr(models, OUR_MODELS[name])
+    else:
+        try:
+            from torchvision import models as torchvision_models
+        except ImportError as error:
+            raise UnavailableError(
+                f"torchvision is needed for {name} and cannot be imported ({error}); "
+                "`pip install torchvision` gets it"
+            ) from error
+        arguments: dict[str, Any] = {"weights": None}
+        if name == "googlenet":
+            arguments |= {"init_weights": False, "aux_logits": False}
+        build = functools.partial(torchvision_models.get_model, name, **arguments)
+    with torch.device("meta"):
+        return build().eval()
+
+
+def _models() -> Models:
+    return model_on_meta
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A bibliographic fact: what is true, where it stands, and how sure we are.
+
+    `certainty` is `published` (the record itself is known), `second-hand` or `from memory`.
+    """
+
+    value: str
+    source: str
+    certainty: str
+
+
+@functools.cache
+def model_with_weights(name: str) -> nn.Module:
+    """Return one of our models in float64 on the CPU, in eval mode, its weights from seed 0."""
+    import torch
+
+    from nin_ref import models
+
+    _single_thread()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: nn.Module = getattr(models, OUR_MODELS[name])()
+    return model.double().eval()
+
+
+def _models_with_weights() -> Models:
+    return model_with_weights
+
+
+def _facts() -> Mapping[str, Fact]:
+    rows = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
+    return {key: Fact(**row) for key, row in rows.items()}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Committed evidence: training runs and measurements under `results/`."""
+
+    directory: Path
+
+    def await_runs(self, arms: Mapping[str, int]) -> NoReturn:
+        """Say how many of the runs that a claim needs are there; `arms` gives the number of seeds.
+
+        Raises:
+            InsufficientEvidenceError: always, until decision rules judge complete runs.
+        """
+        counts = []
+        for arm, seeds in arms.items():
+            paths = [self.directory / "runs" / arm / str(seed) / "run.json" for seed in range(seeds)]
+            counts.append(f"{sum(path.is_file() for path in paths)} of {seeds} runs of {arm}")
+        raise InsufficientEvidenceError(", ".join(counts))
+
+    def measurement(self, name: str) -> dict[str, Any]:
+        """Return a committed measurement.
+
+        Raises:
+            InsufficientEvidenceError: if it has not been made.
+        """
+        path = self.directory / "measured" / f"{name}.json"
+        if not path.is_file():
+            raise InsufficientEvidenceError(f"no measurement {name}")
+        measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return measured
+
+
+OPERATORS: Subject[Operators] = Subject("operators", _operators)
+LAYERS: Subject[Layers] = Subject("pytorch layers", _layers)
+FORMULAS: Subject[Formulas] = Subject("formulas", _formulas)
+MODELS: Subject[Models] = Subject("models", _models, Grade.COUNTED)
+MODELS_WITH_WEIGHTS: Subject[Models] = Subject("models with weights", _models_with_weights)
+FACTS: Subject[Mapping[str, Fact]] = Subject("facts", _facts, Grade.CITED)
+MEASUREMENTS = Subject("measurements", lambda: Evidence(RESULTS), Grade.MEASURED)
+RUNS = Subject("training runs", lambda: Evidence(RESULTS), Grade.TRAINED)

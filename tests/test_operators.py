@@ -1,0 +1,303 @@
+"""Our operators against the oracle, over options in which height and width always differ."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nin_ref import oracle
+from nin_ref.operators import (
+    OPERATORS,
+    ChannelsLastOperators,
+    Operators,
+    TorchOperators,
+    UnfoldOperators,
+)
+from nin_ref.oracle import Array, Pair
+
+IMPLEMENTATIONS: list[Operators] = [TorchOperators(), ChannelsLastOperators(), UnfoldOperators()]
+ORACLE: Operators = oracle  # mypy checks here that the oracle offers the whole contract
+
+implementations = pytest.mark.parametrize(
+    "operators", IMPLEMENTATIONS, ids=lambda operators: type(operators).__name__
+)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+class Options(TypedDict):
+    """The options of a convolution."""
+
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+
+CONVOLUTIONS: list[tuple[tuple[int, ...], int, Pair, Options]] = [
+    # shape, filters, kernel, options
+    ((2, 3, 5, 4), 6, (1, 1), Options(stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)),
+    ((1, 1, 6, 4), 1, (3, 2), Options(stride=(1, 1), padding=(1, 0), dilation=(1, 1), groups=1)),
+    ((1, 5, 3, 4), 7, (3, 4), Options(stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)),
+    ((2, 3, 7, 6), 4, (3, 2), Options(stride=(2, 3), padding=(1, 0), dilation=(2, 1), groups=1)),
+    ((1, 4, 6, 8), 6, (2, 3), Options(stride=(3, 1), padding=(2, 3), dilation=(1, 3), groups=2)),
+    ((2, 6, 5, 7), 3, (3, 1), Options(stride=(1, 2), padding=(0, 2), dilation=(1, 2), groups=3)),
+    ((3, 4, 9, 5), 8, (3, 3), Options(stride=(2, 1), padding=(2, 1), dilation=(2, 1), groups=4)),
+    ((1, 2, 1, 8), 3, (1, 5), Options(stride=(2, 2), padding=(0, 1), dilation=(3, 1), groups=1)),
+]
+
+POOLS: list[tuple[tuple[int, ...], Pair, Pair, Pair]] = [
+    # shape, kernel, stride, padding
+    ((2, 3, 6, 5), (3, 2), (2, 1), (0, 0)),
+    ((1, 2, 7, 8), (3, 4), (2, 3), (1, 2)),
+    ((1, 2, 8, 6), (3, 2), (2, 3), (1, 0)),
+    ((2, 1, 5, 8), (2, 3), (2, 2), (1, 1)),
+    ((1, 1, 4, 3), (2, 2), (3, 2), (1, 1)),
+    ((1, 3, 2, 9), (2, 5), (4, 3), (0, 2)),
+]
+
+
+def integers(seed: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> Array:
+    return np.random.default_rng(seed).integers(-9, 10, shape).astype(dtype)
+
+
+def assert_same(actual: Array, expected: Array, *, exact: bool) -> None:
+    """Compare values, type, shape and layout; a hundred roundings are allowed unless exact."""
+    assert isinstance(actual, np.ndarray)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    assert actual.flags["C_CONTIGUOUS"]
+    tolerance = 0 if exact else 100 * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+@implementations
+@dtypes
+@pytest.mark.parametrize(("shape", "filters", "kernel", "options"), CONVOLUTIONS)
+def test_convolution_and_its_gradients(
+    operators: Operators,
+    dtype: type[np.floating[Any]],
+    shape: tuple[int, ...],
+    filters: int,
+    kernel: Pair,
+    options: Options,
+) -> None:
+    x, bias = integers(1, shape, dtype), integers(3, (filters,), dtype)
+    weight = integers(2, (filters, shape[1] // options["groups"], *kernel), dtype)
+    exact = dtype == np.float64
+    expected = oracle.conv2d(x, weight, bias, **options)
+    assert_same(operators.conv2d(x, weight, bias, **options), expected, exact=exact)
+    assert_same(operators.conv2d(x, weight, **options), expected - bias[:, None, None], exact=exact)
+    pulled = integers(4, expected.shape, dtype)
+    for actual, gradient in zip(
+        operators.conv2d_gradients(x, weight, pulled, **options),
+        oracle.conv2d_gradients(x, weight, pulled, **options),
+        strict=True,
+    ):
+        assert_same(actual, gradient, exact=exact)
+
+
+@implementations
+@dtypes
+@pytest.mark.parametrize("leading", [(), (4,), (2, 3), (2, 3, 4)])
+def test_linear_and_its_gradients(
+    operators: Operators, dtype: type[np.floating[Any]], leading: tuple[int, ...]
+) -> None:
+    x, weight = integers(1, (*leading, 5), dtype), integers(2, (6, 5), dtype)
+    bias, pulled = integers(3, (6,), dtype), integers(4, (*leading, 6), dtype)
+    assert_same(operators.linear(x, weight), oracle.linear(x, weight), exact=True)
+    assert_same(operators.linear(x, weight, bias), oracle.linear(x, weight, bias), exact=True)
+    for actual, expected in zip(
+        operators.linear_gradients(x, weight, pulled),
+        oracle.linear_gradients(x, weight, pulled),
+        strict=True,
+    ):
+        assert_same(actual, expected, exact=True)
+
+
+@implementations
+@dtypes
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize(("shape", "kernel", "stride", "padding"), POOLS)
+def test_pools(
+    operators: Operators,
+    dtype: type[np.floating[Any]],
+    shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+) -> None:
+    x = integers(1, shape, dtype) - 20  # all negative: zero padding would win
+    assert_same(
+        operators.max_pool2d(x, kernel, stride=stride, padding=padding, ceil_mode=ceil_mode),
+        oracle.max_pool2d(x, kernel, stride=stride, padding=padding, ceil_mode=ceil_mode),
+        exact=True,
+    )
+    for include in (True, False):
+        actual, expected = (
+            candidate.avg_pool2d(
+                x,
+                kernel,
+                stride=stride,
+                padding=padding,
+                ceil_mode=ceil_mode,
+                count_include_pad=include,
+            )
+            for candidate in (operators, ORACLE)
+        )
+        assert_same(actual, expected, exact=False)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(data=st.data())
+def test_pool_sizes_follow_one_rule(data: st.DataObject) -> None:
+    """Also where the last window of ceil mode just starts, or just does not start, inside."""
+    size, kernel, stride = (data.draw(st.integers(1, top)) for top in (9, 5, 6))
+    padding = data.draw(st.integers(0, kernel // 2))
+    ceil_mode = data.draw(st.booleans())
+    x = np.arange(3.0 * size).reshape(1, 1, size, 3)
+    options: dict[str, Any] = {
+        "stride": (stride, 1),
+        "padding": (padding, 0),
+        "ceil_mode": ceil_mode,
+    }
+    try:
+        expected = oracle.max_pool2d(x, (kernel, 1), **options)
+    except ValueError:
+        for operators in IMPLEMENTATIONS:
+            with pytest.raises(RuntimeError):
+                operators.max_pool2d(x, (kernel, 1), **options)
+    else:
+        average = oracle.avg_pool2d(x, (kernel, 1), **options)
+        for operators in IMPLEMENTATIONS:
+            assert_same(operators.max_pool2d(x, (kernel, 1), **options), expected, exact=True)
+            assert_same(operators.avg_pool2d(x, (kernel, 1), **options), average, exact=False)
+
+
+@implementations
+@dtypes
+def test_operators_without_a_window(operators: Operators, dtype: type[np.floating[Any]]) -> None:
+    x = integers(1, (2, 3, 4, 5), dtype)
+    mean, weight, bias = (integers(seed, (3,), dtype) for seed in (2, 3, 4))
+    variance = np.abs(integers(5, (3,), dtype))
+    assert_same(operators.relu(x), oracle.relu(x), exact=True)
+    assert_same(operators.global_avg_pool2d(x), oracle.global_avg_pool2d(x), exact=False)
+    assert_same(
+        operators.batch_norm(x, mean, variance, weight, bias, eps=0.5),
+        oracle.batch_norm(x, mean, variance, weight, bias, eps=0.5),
+        exact=False,
+    )
+    for axis in (0, 1, 3, -1):
+        assert_same(operators.softmax(x, axis), oracle.softmax(x, axis), exact=False)
+
+
+@implementations
+@dtypes
+@pytest.mark.parametrize("target_dtype", [np.int32, np.int64])
+def test_cross_entropy(
+    operators: Operators, dtype: type[np.floating[Any]], target_dtype: type[np.integer[Any]]
+) -> None:
+    logits, target = integers(1, (4, 3), dtype), np.array([0, 2, 1, 1], target_dtype)
+    assert_same(
+        operators.cross_entropy(logits, target), oracle.cross_entropy(logits, target), exact=False
+    )
+
+
+@implementations
+def test_arguments_may_be_views_and_are_left_alone(operators: Operators) -> None:
+    x = integers(1, (2, 3, 6, 5))
+    x.flags.writeable = False
+    view = x[:, ::-1, ::2].swapaxes(2, 3)
+    before = x.copy()
+    output = operators.relu(view)
+    assert_same(output, oracle.relu(view), exact=True)
+    output[...] = 7
+    assert_same(
+        operators.conv2d(view, np.ones((4, 3, 1, 1))),
+        oracle.conv2d(view, np.ones((4, 3, 1, 1))),
+        exact=True,
+    )
+    np.testing.assert_array_equal(x, before)
+
+
+def test_channels_last_reaches_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    seen: list[bool] = []
+
+    def spy(*tensors: object) -> torch.Tensor:
+        seen.extend(
+            tensor.is_contiguous(memory_format=torch.channels_last)
+            for tensor in tensors
+            if isinstance(tensor, torch.Tensor)
+        )
+        return torch.zeros(1)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", spy)
+    for operators in (TorchOperators(), ChannelsLastOperators()):
+        operators.conv2d(np.ones((2, 3, 4, 5)), np.ones((6, 3, 2, 2)))
+    assert seen == [False, False, True, True]
+
+
+def test_unfold_convolution_never_calls_the_one_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for name in ("conv2d", "linear", "max_pool2d", "avg_pool2d"):
+        monkeypatch.delattr(torch.nn.functional, name)
+    operators = UnfoldOperators()
+    x, weight = np.ones((1, 2, 3, 4)), np.ones((2, 2, 1, 1))
+    operators.conv2d_gradients(x, weight, operators.conv2d(x, weight))
+    operators.linear_gradients(x, np.ones((5, 4)), operators.linear(x, np.ones((5, 4))))
+    operators.max_pool2d(x, (2, 2), stride=(1, 1))
+    operators.avg_pool2d(x, (2, 2), stride=(1, 1))
+
+
+def test_cuda_computes_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    for switch in switches:
+        monkeypatch.setattr(switch, "allow_tf32", True)
+    TorchOperators()
+    assert all(switch.allow_tf32 for switch in switches)
+    TorchOperators("cuda")  # names the device only, so no GPU is needed here
+    assert not any(switch.allow_tf32 for switch in switches)
+
+
+def test_contract_names_every_operator() -> None:
+    assert OPERATORS == (
+        "conv2d",
+        "conv2d_gradients",
+        "linear",
+        "linear_gradients",
+        "relu",
+        "max_pool2d",
+        "avg_pool2d",
+        "global_avg_pool2d",
+        "batch_norm",
+        "softmax",
+        "cross_entropy",
+    )
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_signatures_are_those_of_the_contract(name: str) -> None:
+    contract = inspect.signature(getattr(Operators, name))
+    arguments = [*contract.parameters.values()][1:]
+    defined = inspect.signature(getattr(oracle, name))
+    assert [*defined.parameters.values()] == arguments
+    assert defined.return_annotation == contract.return_annotation
+    for implementation in (TorchOperators, ChannelsLastOperators, UnfoldOperators):
+        assert inspect.signature(getattr(implementation, name)) == contract
+
+
+def test_contract_alone_does_not_import_torch() -> None:
+    code = "import sys, nin_ref.operators; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(oracle.__file__).parents[1])
