@@ -1,0 +1,1 @@
+"""Claims about convolutional networks, as executable tests with a verdict."""

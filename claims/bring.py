@@ -1,4 +1,4 @@
-"""Bring your own implementation: find it by its dotted path and hold its results to the protocol."""
+"""Bring your own implementation: find it by dotted path, hold its results to the protocol."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _check_device(device: str) -> None:
         raise UnavailableError(f"the device {device!r} cannot be used here: {why}") from error
 
 
-def _find(path: str) -> Any:  # noqa: ANN401 - whatever the user wrote
+def _find(path: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:  # pytest as a command does not look there, python -m pytest does
         sys.path.insert(0, here)
@@ -80,11 +80,13 @@ def _find(path: str) -> Any:  # noqa: ANN401 - whatever the user wrote
 
 
 def _spelled(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(
+        ": "
+    )
 
 
 class Checked:
-    """Operators whose every result is held to the protocol: NumPy arrays of the right shape and type."""
+    """Operators held to the protocol: every result an array of the right shape and type."""
 
     def __init__(self, operators: object, path: str) -> None:
         self._operators = operators
@@ -99,7 +101,7 @@ class Checked:
             raise NotProvidedError(f"{self._path} has no {name}")
         return functools.partial(self._call, name, operator)
 
-    def _call(self, name: str, operator: Callable[..., Any], *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def _call(self, name: str, operator: Callable[..., Any], *args: Any, **options: Any) -> Any:
         x = args[0]
         try:
             returned = operator(*args, **options)
@@ -131,30 +133,34 @@ class Checked:
             )
 
 
-def _conv2d_shape(x: Array, weight: Array, bias: Array | None = None, **options: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _conv2d_shape(
+    x: Array, weight: Array, _bias: Array | None = None, **options: Any
+) -> tuple[int, ...]:
     return (x.shape[0], weight.shape[0], *_map_shape(x, weight.shape[2:], **options))
 
 
-def _map_shape(x: Array, kernel: tuple[int, ...], **options: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _map_shape(x: Array, kernel: tuple[int, ...], **options: Any) -> tuple[int, ...]:
     axes = []
     for axis in (0, 1):
         sizes = {
-            name: options[name][axis] for name in ("stride", "padding", "dilation") if name in options
+            name: options[name][axis]
+            for name in ("stride", "padding", "dilation")
+            if name in options
         }
         ceil_mode = options.get("ceil_mode", False)
         axes.append(output_size(x.shape[2 + axis], kernel[axis], ceil_mode=ceil_mode, **sizes))
     return tuple(axes)
 
 
-def _pool_shape(x: Array, kernel: tuple[int, ...], **options: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _pool_shape(x: Array, kernel: tuple[int, ...], **options: Any) -> tuple[int, ...]:
     return (*x.shape[:2], *_map_shape(x, kernel, **options))
 
 
-def _gradient_shapes(x: Array, weight: Array, *_: Any, **__: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+def _gradient_shapes(x: Array, weight: Array, *_: Any, **__: Any) -> list[tuple[int, ...]]:
     return [x.shape, weight.shape, weight.shape[:1]]
 
 
-def _as_input(x: Array, *_: Any, **__: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _as_input(x: Array, *_: Any, **__: Any) -> tuple[int, ...]:
     return x.shape
 
 

@@ -63,7 +63,11 @@ class Convolution:
     def output_gradient(self) -> Array:
         """Gradient of a loss by the output [N, O, H', W']."""
         sizes = zip(
-            (self.height, self.width), self.kernel, self.stride, self.padding, self.dilation,
+            (self.height, self.width),
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.dilation,
             strict=True,
         )
         return integers(
@@ -94,7 +98,7 @@ def covering(values: Mapping[str, Sequence[Any]], build: Callable[..., C | None]
     return [case for case in cases if case is not None]
 
 
-def convolution(**sizes: Any) -> Convolution | None:  # noqa: ANN401 - fields of Convolution
+def convolution(**sizes: Any) -> Convolution | None:
     """Return the convolution of these sizes, or None if its kernel does not fit the input."""
     made = Convolution(**sizes)
     for size, kernel, padding, dilation in zip(
@@ -123,12 +127,12 @@ SEEDS = st.integers(0, 2**16)
 def convolutions(
     described: str, values: Mapping[str, Sequence[Any]], drawn: Mapping[str, st.SearchStrategy[Any]]
 ) -> Domain[Convolution]:
-    """Return convolutions whose parameters take `values` in the sample and are `drawn` beyond it."""
+    """Return convolutions: `values` of parameters to cover, strategies to draw others from."""
     return Domain(
         described,
         strategy=st.fixed_dictionaries({**drawn, "seed": SEEDS})
         .map(lambda sizes: convolution(**sizes))
-        .filter(lambda case: case is not None),
+        .flatmap(lambda case: st.nothing() if case is None else st.just(case)),
         covering=covering(values, convolution),
         grid=lambda: grid(values, convolution),
     )

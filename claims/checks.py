@@ -1,4 +1,4 @@
-"""Comparisons for statements: exact where arithmetic is exact, else within one table of tolerances."""
+"""Comparisons for statements: exact where arithmetic is, else with one table of tolerances."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ Only `OPERATORS` can be replaced from the command line (`pytest claims --subject
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -181,7 +180,9 @@ class Evidence:
         """
         counts = []
         for arm, seeds in arms.items():
-            paths = [self.directory / "runs" / arm / str(seed) / "run.json" for seed in range(seeds)]
+            paths = [
+                self.directory / "runs" / arm / str(seed) / "run.json" for seed in range(seeds)
+            ]
             counts.append(f"{sum(path.is_file() for path in paths)} of {seeds} runs of {arm}")
         raise InsufficientEvidenceError(", ".join(counts))
 

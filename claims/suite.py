@@ -1,4 +1,4 @@
-"""This suite: its topics in reading order, the documents it cites, and where its verdicts are kept."""
+"""This suite: its topics in reading order, the documents it cites, where its verdicts are."""
 
 from __future__ import annotations
 
@@ -62,8 +62,22 @@ DOCUMENTS = (
         "nin-paper",
         "M. Lin, Q. Chen, S. Yan: Network In Network, arXiv 1312.4400, ICLR 2014",
         locators=(
-            "abstract", "1", "3.1", "3.2", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7",
-            "table-1", "table-2", "table-3", "table-4", "table-5",
+            "abstract",
+            "1",
+            "3.1",
+            "3.2",
+            "4.1",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "4.6",
+            "4.7",
+            "table-1",
+            "table-2",
+            "table-3",
+            "table-4",
+            "table-5",
         ),
     ),
 )
@@ -78,4 +92,5 @@ SUITE = Suite(
     bring=bring_operators,
     catalogue=faults.CATALOGUE,
     packages=("numpy", "torch", "torchvision"),
+    closing="Look closer: python -m claims ID, python -m claims 004:43, results/verdicts.json",
 )

@@ -1,0 +1,1 @@
+"""The reference: NumPy oracle, operators, models and counts. It knows no claim."""

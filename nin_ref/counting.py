@@ -92,9 +92,8 @@ def receptive_field(layers: Iterable[tuple[int, int, int]]) -> tuple[int, int]:
 def _floor_divide(dividend: int, divisor: int) -> int:
     try:
         return dividend // divisor
-    except (
-        TypeError
-    ):  # z3 has no //: its / of two integers rounds down when the divisor is positive
+    except TypeError:
+        # z3 has no //; its / of two integers rounds down when the divisor is positive.
         return dividend / divisor  # type: ignore[return-value]
 
 
@@ -126,7 +125,7 @@ class LayerRecord:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     parameters: int
-    """Trainable ones."""
+    """Trainable ones that the layer holds, as in ``layer_parameters``."""
     multiply_adds: int
     """Of convolutions and linear layers, for the whole batch, without biases; others have none."""
 
@@ -135,9 +134,10 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
     """Record each layer of a forward pass in evaluation mode, in the order of execution.
 
     ``input_shape`` is batch, channels, height, width, or whatever the model takes. A layer is a
-    module without children; functional calls inside a module's ``forward`` leave no record. The
-    pass runs on the meta device whatever the model's device: it computes no values, and leaves the
-    model as it was, training flags included.
+    module without children. One that is called twice has two records, under its first name;
+    functional calls inside a module's ``forward`` leave none. The pass runs on the meta device
+    whatever the model's device: it computes no values, and leaves the model as it was, training
+    flags included.
 
     Raises ValueError if the shape is empty or holds a size below one.
     """
@@ -150,9 +150,9 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
 
     def recorder(name: str) -> Callable[[nn.Module, tuple[torch.Tensor], torch.Tensor], None]:
         def record(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-            multiply_adds = 0
+            weights_per_output = 0
             if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
-                multiply_adds = output.numel() * layer.weight[0].numel()
+                weights_per_output = layer.weight[0].numel()
             records.append(
                 LayerRecord(
                     name=name,
@@ -160,7 +160,7 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
                     input_shape=tuple(inputs[0].shape),
                     output_shape=tuple(output.shape),
                     parameters=parameters.get(name, 0),
-                    multiply_adds=multiply_adds,
+                    multiply_adds=output.numel() * weights_per_output,
                 )
             )
 
@@ -219,13 +219,29 @@ def gradient_support(
     position, or if a max pool is dilated.
     """
     import torch
+    from torch import nn
 
     _check_shape(input_shape)
     if len(input_shape) != 4:
         raise ValueError(f"input_shape must be (batch, channels, height, width), got {input_shape}")
-    network = _averaging_copy(model)
+    averaging = nn.Sequential(copy.deepcopy(model)).to_empty(device="cpu").double().eval()
+    averaging.requires_grad_(requires_grad=False)
+    for name, parameter in averaging.named_parameters():
+        if parameter.ndim > 1:
+            parameter.fill_(1 / parameter[0].numel())
+        else:
+            parameter.fill_(0 if name.endswith("bias") else 1)
+    # A layer may stand in several places.
+    for name, layer in list(averaging.named_modules(remove_duplicate=False)):
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+        if isinstance(layer, nn.MaxPool2d):
+            if layer.dilation != 1:
+                raise ValueError(f"{layer} has no average counterpart, which has no dilation")
+            pool = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+            averaging.set_submodule(name, pool)
     image = torch.ones(input_shape, dtype=torch.float64, requires_grad=True)
-    output = network(image)
+    output = averaging(image)
     positions = tuple(output.shape[2:] or output.shape[1:])
     if len(output_position) != len(positions) or not all(
         0 <= index < size for index, size in zip(output_position, positions, strict=True)
@@ -238,33 +254,6 @@ def gradient_support(
     return influences
 
 
-def _averaging_copy(model: nn.Module) -> nn.Sequential:
-    from torch import nn
-
-    network = nn.Sequential(copy.deepcopy(model)).to_empty(device="cpu").double().eval()
-    network.requires_grad_(requires_grad=False)
-    for name, parameter in network.named_parameters():
-        if parameter.ndim > 1:
-            parameter.fill_(1 / parameter[0].numel())
-        else:
-            parameter.fill_(0 if name.endswith("bias") else 1)
-    for parent in list(network.modules()):
-        if isinstance(parent, nn.BatchNorm2d):
-            parent.reset_running_stats()
-        for name, child in parent.named_children():
-            if isinstance(child, nn.MaxPool2d):
-                if child.dilation != 1:
-                    raise ValueError(
-                        f"average pools have no dilation, so {name}: {child} has no counterpart"
-                    )
-                setattr(
-                    parent,
-                    name,
-                    nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode),
-                )
-    return network
-
-
 def receptive_field_of(model: nn.Sequential) -> tuple[int, int]:
     """Side and jump (see ``receptive_field``) from the convolutions and pools of a chain of layers.
 
@@ -273,7 +262,8 @@ def receptive_field_of(model: nn.Sequential) -> tuple[int, int]:
     """
     from torch import nn
 
-    layers = list(model.modules())
+    # A layer may stand in several places.
+    layers = [layer for _, layer in model.named_modules(remove_duplicate=False)]
     unbounded = (nn.Linear, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
     if found := [layer for layer in layers if isinstance(layer, unbounded)]:
         raise ValueError(

@@ -365,11 +365,11 @@ class UnfoldOperators(TorchOperators):
 
 
 def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
-    """Say how many cells the last window in ceil mode sticks out of a padded axis."""
+    """Say how far a padded axis must grow (or, below 0, shrink) to end with the last window."""
     last_start = -((kernel - size - 2 * padding) // stride) * stride
     if last_start >= size + padding:
         last_start -= stride
-    return max(0, last_start + kernel - size - 2 * padding)
+    return last_start + kernel - size - 2 * padding
 
 
 def _array(tensor: "Tensor") -> Array:

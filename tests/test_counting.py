@@ -254,10 +254,20 @@ def test_handwritten_nin_sees_33_pixels_from_each_of_its_last_maps() -> None:
     assert_fields_agree(features[:-1], (1, 3, 72, 80), (4, 5))
 
 
-@pytest.mark.parametrize("build", [lenet5, cifar10_nin])
-def test_fields_end_at_layers_that_see_everything(build: Builder) -> None:
-    with pytest.raises(ValueError, match="sees its whole input"):
-        receptive_field_of(on_meta(build))
+def test_a_layer_used_twice_widens_the_field_twice() -> None:
+    pool = nn.MaxPool2d(2)
+    chain = nn.Sequential(pool, nn.Conv2d(1, 1, 1), pool)
+    assert receptive_field_of(chain) == (4, 4)
+    assert gradient_support(chain, (1, 1, 4, 4), output_position=(0, 0)).all()
+    assert_fields_agree(chain, (1, 1, 8, 12), (0, 1))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(4, 2), nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)]
+)
+def test_fields_end_at_layers_that_see_everything(layer: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"\(.*\) sees its whole input"):
+        receptive_field_of(nn.Sequential(nn.Conv2d(1, 1, 3), layer))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +350,7 @@ def test_gradient_support_refuses_what_is_no_image_batch(input_shape: tuple[int,
 
 
 def test_gradient_support_refuses_a_dilated_max_pool() -> None:
-    with pytest.raises(ValueError, match="no dilation"):
+    with pytest.raises(ValueError, match="no average counterpart"):
         gradient_support(nn.MaxPool2d(2, dilation=2), (1, 1, 5, 5), output_position=(0, 0))
 
 
@@ -371,6 +381,12 @@ def test_shared_parameters_count_once() -> None:
     model = nn.Sequential(first, second, first)
     assert layer_parameters(model) == {"0": 20, "1": 4}
     assert parameter_count(model) == 24
+    records = trace(model, 1, 4)
+    assert [(record.name, record.parameters) for record in records] == [
+        ("0", 20),
+        ("1", 4),
+        ("0", 20),
+    ]
 
 
 def test_trace_records_each_layer() -> None:
@@ -408,7 +424,7 @@ def test_trace_leaves_the_model_as_it_was() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_trace_takes_models_of_any_precision(dtype: torch.dtype) -> None:
-    assert trace(nn.Linear(2, 3).to(dtype), 5, 2)[0].output_shape == (5, 3)
+    assert trace(nn.Conv2d(2, 3, 1).to(dtype), 5, 2, 1, 1)[0].output_shape == (5, 3, 1, 1)
 
 
 def test_trace_takes_models_without_parameters() -> None:

@@ -54,8 +54,9 @@ def convolutions(model: nn.Module) -> list[tuple[int, int, int, int, int]]:
     found = []
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
+            assert not isinstance(layer.padding, str)
             kernel, stride, padding = (
-                int(side) for side, _ in (layer.kernel_size, layer.stride, layer.padding)
+                side for side, _ in (layer.kernel_size, layer.stride, layer.padding)
             )
             found.append((layer.in_channels, layer.out_channels, kernel, stride, padding))
     return found
@@ -264,22 +265,21 @@ def test_table_nin_has_the_rows_of_the_table() -> None:
 
     assert {name: numbers(record) for name, record in rows.items()} == TABLE
     assert list(rows) == list(TABLE)
-    assert isinstance(model.get_submodule("cccp8"), nn.Conv2d)
+    assert kinds(model)[-2:] == ["AdaptiveAvgPool2d", "Flatten"]
 
 
-def test_table_nin_has_the_kernels_of_the_table() -> None:
-    kernels = [(kernel, stride) for _, _, kernel, stride, _ in convolutions(on_meta(table_nin))]
-    pointwise = [(1, 1)] * 2
-    assert kernels == [
-        (11, 4),
-        *pointwise,
-        (5, 1),
-        *pointwise,
-        (3, 1),
-        *pointwise,
-        (3, 1),
-        *pointwise,
-    ]
+def test_kernels_strides_and_paddings_of_the_imagenet_nets() -> None:
+    def windows(build: Builder) -> list[tuple[int, int, int]]:
+        found = [
+            (kernel, stride, padding)
+            for *_, kernel, stride, padding in convolutions(on_meta(build))
+        ]
+        return [window for window in found if window != (1, 1, 0)]
+
+    later = [(5, 1, 2), (3, 1, 1), (3, 1, 1)]
+    assert windows(lecture_nin) == [(11, 4, 0), *later]
+    assert windows(table_nin) == [(11, 4, 2), *later]
+    assert windows(lecture_alexnet) == [(11, 4, 1), *later, (3, 1, 1)]
 
 
 def test_lecture_and_table_pools_overlap() -> None:

@@ -259,16 +259,19 @@ def test_unfold_convolution_never_calls_the_one_of_torch(monkeypatch: pytest.Mon
     operators.avg_pool2d(x, (2, 2), stride=(1, 1))
 
 
-def test_cuda_computes_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_computes_without_tf32() -> None:
     import torch
 
-    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    for switch in switches:
-        monkeypatch.setattr(switch, "allow_tf32", True)
-    TorchOperators()
-    assert all(switch.allow_tf32 for switch in switches)
-    TorchOperators("cuda")  # names the device only, so no GPU is needed here
-    assert not any(switch.allow_tf32 for switch in switches)
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    try:
+        matmul.allow_tf32 = cudnn.allow_tf32 = True
+        TorchOperators()
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == (True, True)
+        TorchOperators("cuda")  # only names the device, so this needs no GPU
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, False)
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def test_contract_names_every_operator() -> None:

@@ -141,6 +141,25 @@ def test_kernel_is_not_flipped_and_height_comes_first() -> None:
     np.testing.assert_array_equal(np.argwhere(response[0, 0]), [[2, 3], [2, 5], [3, 3], [3, 5]])
 
 
+def test_pairs_may_hold_numpy_integers() -> None:
+    case = CONVOLUTIONS[1]
+    kernel: Pair = tuple(np.array([2, 3]))
+    assert oracle.unfold(case.x, kernel).shape == (1, 6, 12)
+
+
+def test_nan_reaches_the_windows_that_see_it_and_no_other() -> None:
+    x = np.ones((1, 2, 4, 5))
+    x[0, 1, 1, 2] = np.nan
+    seen = np.zeros((4, 5), dtype=bool)
+    seen[:3, 1:4] = True
+    for output in (
+        oracle.conv2d(x, np.ones((1, 2, 3, 3)), padding=(1, 1))[0, 0],
+        oracle.max_pool2d(x, (3, 3), stride=(1, 1), padding=(1, 1))[0, 1],
+        oracle.avg_pool2d(x, (3, 3), stride=(1, 1), padding=(1, 1))[0, 1],
+    ):
+        np.testing.assert_array_equal(np.isnan(output), seen)
+
+
 def test_groups_see_their_own_block_of_channels_only() -> None:
     x = integers(5, (1, 4, 2, 3))
     weight = np.ones((2, 2, 1, 1))

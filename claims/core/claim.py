@@ -1,4 +1,4 @@
-"""Claims, the subjects they are about, the cases they are judged on, and the faults that flip them."""
+"""Claims, what they are about, the cases they are judged on, and the faults that flip them."""
 
 from __future__ import annotations
 
@@ -171,38 +171,44 @@ class Claim:
         order = list(Grade)
         return min((judgement.grade for judgement in self.judgements), key=order.index)
 
-    def case(self, json: object) -> Any:  # noqa: ANN401 - the type belongs to the claim
+    def case(self, json: object) -> Any:
         """Return the case that `json` describes, as verdicts and failures print it.
 
         Raises:
             ValueError: if no judgement of this claim has such a case.
         """
-        return self._find(json)[1]
+        return self._matching(json)[0][1]
 
-    def check(self, case: object) -> object:
-        """Judge the claim on one case; returns what the statement returns.
+    def check(self, case: object, replaced: Mapping[str, object] | None = None) -> None:
+        """Judge the claim on one case; `replaced` maps names of subjects to stand-ins.
 
         Raises:
             AssertionError: if the claim is false on this case.
+            ValueError: if no judgement of this claim has such a case.
         """
-        judgement, found = self._find(case_json(case))
-        return judgement.statement(judgement.subject.value, found)
+        for judgement, found in self._matching(case_json(case)):
+            name = judgement.subject.name
+            subject = replaced[name] if replaced and name in replaced else judgement.subject.value
+            judgement.statement(subject, found)
 
-    def _find(self, json: object) -> tuple[Judgement[Any, Any], Any]:
+    def _matching(self, json: object) -> list[tuple[Judgement[Any, Any], Any]]:
+        found = []
         for judgement in self.judgements:
-            if isinstance(judgement.on, Domain):
-                example = judgement.on.covering[0]
-                if isinstance(json, dict) and dataclasses.is_dataclass(example):
-                    names = {one.name for one in dataclasses.fields(example)}
-                    if names == json.keys():
-                        values = {name: _untuple(value) for name, value in json.items()}
-                        return judgement, type(example)(**values)
-                continue
-            listed: Sequence[Any] = (PROOF,) if isinstance(judgement.on, Proof) else judgement.on
-            for case in listed:
-                if case_json(case) == json:
-                    return judgement, case
-        raise ValueError(f"{self.id} has no case {json!r}")
+            on = judgement.on
+            if isinstance(on, Domain):
+                kind = type(on.covering[0])
+                fields = [one for one in dataclasses.fields(kind) if one.init]
+                needed = {one.name for one in fields if one.default is dataclasses.MISSING}
+                known = {one.name for one in fields}
+                if isinstance(json, dict) and needed <= json.keys() <= known:
+                    values = {name: _untuple(value) for name, value in json.items()}
+                    found.append((judgement, kind(**values)))
+            else:
+                listed: Sequence[Any] = (PROOF,) if isinstance(on, Proof) else on
+                found += [(judgement, case) for case in listed if case_json(case) == json]
+        if not found:
+            raise ValueError(f"{self.id} has no case {json!r}")
+        return found
 
     def problems(self) -> list[str]:
         """Say what is inconsistent in the declaration, a sentence each."""
@@ -219,15 +225,15 @@ class Claim:
         return [f"{self.id} {problem}" for problem in found]
 
 
-def case_json(case: object) -> Any:  # noqa: ANN401 - JSON has no tighter type
-    """Return a case as JSON: numbers and text as they are, a dataclass by its fields."""
+def case_json(case: object) -> Any:
+    """Return a case as JSON: numbers and text as they are, a dataclass without its defaults."""
     if isinstance(case, Proof):
         return repr(case)
     if dataclasses.is_dataclass(case) and not isinstance(case, type):
         return {
             one.name: case_json(getattr(case, one.name))
             for one in dataclasses.fields(case)
-            if one.init
+            if one.init and getattr(case, one.name) != one.default
         }
     if isinstance(case, tuple | list):
         return [case_json(part) for part in case]

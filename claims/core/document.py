@@ -65,5 +65,7 @@ def parse_citation(text: str, documents: Mapping[str, Document]) -> Citation:
     first = int(span[1])
     last = int(span[2] or span[1])
     if not 1 <= first <= last <= document.lines:
-        raise ValueError(f"{text!r} is out of range: document {key} has lines 1 to {document.lines}")
+        raise ValueError(
+            f"{text!r} is out of range: document {key} has lines 1 to {document.lines}"
+        )
     return Citation(key, first, last)

@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from claims.core.claim import PROOF, Claim, Domain, Fault, Judgement, Proof, case_json, case_label
-from claims.core.verdict import InsufficientEvidenceError, NoVerdictError, Observation, Outcome, observe
+from claims.core.verdict import (
+    InsufficientEvidenceError,
+    NoVerdictError,
+    Observation,
+    Outcome,
+    observe,
+)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is judged: drawn cases a judgement, the whole grid or its covering sample, and the seed."""
+    """How much is judged: drawn cases, the covering sample or the whole grid, and the seed."""
 
     drawn: int = 10
     whole_grid: bool = False
@@ -32,7 +38,7 @@ QUICK = Effort()
 
 @dataclass
 class Judged:
-    """What judging a claim gave: the observation, the number of cases, and numbers worth keeping."""
+    """What judging a claim gave: the observation, how many cases, numbers worth keeping."""
 
     observation: Observation
     cases: dict[str, int]
@@ -49,8 +55,8 @@ def judge(
 ) -> Judged:
     """Judge a claim on all its cases.
 
-    `replaced` maps the name of a subject to what stands in for it. `fault` is planted in the subject
-    of the judgement `faulty`, and in no other.
+    `replaced` maps the name of a subject to what stands in for it. `fault` is planted in the
+    subject of the judgement `faulty`, and in no other.
 
     Raises:
         NoVerdictError: if the cases cannot decide the claim.
@@ -77,7 +83,9 @@ def judge(
 Judging = Iterator[tuple[str, Any, Outcome, object]]
 
 
-def _outcomes(judgement: Judgement[Any, Any], subject: object, effort: Effort, name: str) -> Judging:
+def _outcomes(
+    judgement: Judgement[Any, Any], subject: object, effort: Effort, name: str
+) -> Judging:
     on = judgement.on
     if isinstance(on, Proof):
         yield ("proofs", PROOF, *_try(judgement, subject, PROOF))
@@ -97,7 +105,7 @@ def _outcomes(judgement: Judgement[Any, Any], subject: object, effort: Effort, n
 def _drawn(
     judgement: Judgement[Any, Any], subject: object, domain: Domain[Any], effort: Effort, name: str
 ) -> Judging:
-    """Judge cases that Hypothesis draws; a refuting one is shrunk to a minimal one, which comes last."""
+    """Judge cases that Hypothesis draws; a refuting one is shrunk and comes last."""
     from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
     seen: list[tuple[str, Any, Outcome, object]] = []
@@ -117,7 +125,7 @@ def _drawn(
         print_blob=False,
     )
     @given(domain.strategy)
-    def search(case: Any) -> None:  # noqa: ANN401 - whatever the domain draws
+    def search(case: Any) -> None:
         outcome, returned = _try(judgement, subject, case)
         seen.append(("drawn", case, outcome, returned))
         if not outcome.true and not outcome.violated:
@@ -166,4 +174,3 @@ def _rounded(value: object) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"a statement returned {value!r}; numbers must be int, float or text")
     return float(f"{value:.6g}") if isinstance(value, float) else value
-

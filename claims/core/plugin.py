@@ -65,7 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of a claims run."""
     parser.addini("claims_suite", "suite of claims, as package.module:NAME", default="")
     group = parser.getgroup("claims", "claims of documents")
-    group.addoption("--subject", metavar="PATH", help="judge the implementation at this dotted path")
+    group.addoption(
+        "--subject", metavar="PATH", help="judge the implementation at this dotted path"
+    )
     group.addoption("--device", default="cpu", help="device of the implementation (default: cpu)")
     group.addoption("--flips", action="store_true", help="plant every fault; verdicts must change")
     group.addoption(
@@ -136,21 +138,21 @@ class ClaimModule(pytest.Module):
         """Yield an item for each claim, or for each claim's flips."""
         context = self.config.stash[CONTEXT]
         context.topics.add(self.path.stem)
-        found = {claim.id: claim for claim in claims_of(self.obj)}
-        for id_, claim in found.items():
-            if context.met.setdefault(id_, claim) is not claim:
-                raise pytest.UsageError(f"two claims have the id {id_!r}")
+        found = claims_of(self.obj)
+        for claim in found:
+            if context.met.setdefault(claim.id, claim) is not claim:
+                raise self.CollectError(f"two claims have the id {claim.id!r}")
         if wrong := problems(context.suite, found):
             raise self.CollectError("\n".join(wrong))
         item = FlipItem if context.flips else ClaimItem
-        for claim in found.values():
+        for claim in found:
             yield item.from_parent(self, name=claim.id, claim=claim)
 
 
 class ClaimItem(pytest.Item):
     """One claim, judged."""
 
-    def __init__(self, *, claim: Claim, **kwargs: Any) -> None:  # noqa: ANN401 - pytest's own
+    def __init__(self, *, claim: Claim, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.claim = claim
         if claim.cost != "quick":
@@ -178,8 +180,10 @@ class ClaimItem(pytest.Item):
         return "\n".join(lines)
 
     def repr_failure(
-        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401 - pytest's own
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: Any = None,
+    ) -> Any:
         """Say what is wrong in a few lines; only an unexpected error shows its traceback."""
         error = excinfo.value
         if isinstance(error, VerdictDiffersError):
@@ -222,8 +226,8 @@ class FlipItem(ClaimItem):
                 f"{self.claim.id}: still {_spelled(plain)} under {', '.join(survivors)}"
             )
 
-    def _under(self, fault: Fault[Any], judgement: Judgement[Any, Any], *, must: bool) -> Any:  # noqa: ANN401
-        """Return the observation under a fault, or None where an undeclared fault gives an error."""
+    def _under(self, fault: Fault[Any], judgement: Judgement[Any, Any], *, must: bool) -> Any:
+        """Return the observation under a fault; None where an undeclared one gives an error."""
         try:
             return judge(self.claim, fault=fault, faulty=judgement).observation
         except Exception as error:
@@ -235,7 +239,7 @@ class FlipItem(ClaimItem):
             return None
 
 
-def _spelled(verdict: Any) -> str:  # noqa: ANN401 - a recorded or an observed verdict
+def _spelled(verdict: Any) -> str:
     if verdict.verdict == Verdict.HOLDS_IF:
         return f"holds-if ({'; '.join(sorted(verdict.conditions))})"
     return str(verdict.verdict)
@@ -248,7 +252,7 @@ def replay_command(id_: str, case: object, subject: str | None = None) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call() -> Iterator[None]:
     """Skip a claim that needs an operator which the implementation does not provide."""
     try:
         return (yield)
@@ -257,11 +261,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this run is not about: slower claims unless asked for, claims of other subjects."""
+    """Leave out slower claims unless asked for, and claims of other subjects than the brought."""
     context = config.stash.get(CONTEXT, None)
     if context is None:
         return
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     named = config.getoption("markexpr") or any("::" in argument for argument in config.args)
     replaceable = context.suite.replaceable
     for item in items:
@@ -315,7 +320,7 @@ class Recorder:
             raise pytest.UsageError(str(error)) from error
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ANN401, ARG002 - xdist's
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002
         """Take over what a worker met."""
         told = getattr(node, "workeroutput", {}).get("claims")
         if told:
@@ -366,17 +371,20 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what a person wants to know of the run."""
+        closing = ""
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - pytest offers no other way
         if self.context.flips:
             lines = summary.flips(self.found)
         elif self.context.brought:
-            lines = summary.conformance(
-                self.found, self.failed, self.not_provided, len(self.met)
-            )
+            lines = summary.conformance(self.found, self.failed, self.not_provided, len(self.met))
         elif self.context.effort != QUICK:
             lines = summary.soak(self.found, self.failed, self.context.effort.seed)
         else:
             date = summary.committed_on(self.suite.verdicts)
             lines = summary.verdicts(self.merged, self.found, self.met, date, width)
+            if self.found:
+                closing = self.suite.closing
         for line, style in lines:
             terminalreporter.line(line, **style)
+        if closing:
+            terminalreporter.line(closing)

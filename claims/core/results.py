@@ -1,4 +1,4 @@
-"""The verdicts file: what a run found, as JSON that a rerun of the same tree reproduces byte for byte."""
+"""The verdicts file: what a run found, as JSON that a rerun reproduces byte for byte."""
 
 from __future__ import annotations
 
@@ -52,14 +52,13 @@ def entry(claim: Claim, judged: Judged, packages: Iterable[str]) -> Entry:
         "numbers": judged.numbers,
         "flips": [fault.name for judgement in claim.judgements for fault in judgement.flipped_by],
         "digest": source_digest(claim),
-        "versions": {"python": platform.python_version()} | {
-            package: metadata.version(package) for package in packages
-        },
+        "versions": {"python": platform.python_version()}
+        | {package: metadata.version(package) for package in packages},
     }
 
 
 def _shown(outcome: Outcome | None) -> dict[str, Any] | None:
-    return outcome and {"case": outcome.case, "message": outcome.message}
+    return None if outcome is None else {"case": outcome.case, "message": outcome.message}
 
 
 def _reason(claim: Claim, judged: Judged) -> str:
@@ -74,7 +73,7 @@ def _reason(claim: Claim, judged: Judged) -> str:
 
 
 def source_digest(claim: Claim) -> str:
-    """Return 16 hex digits that change with the code of a claim's statements, not with its layout."""
+    """Return 16 hex digits that change with the code of the statements, not with its layout."""
     digest = hashlib.sha256()
     for judgement in claim.judgements:
         source = textwrap.dedent(inspect.getsource(judgement.statement))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Suite:
     `topics` are the names of the modules with claims, in reading order, inside `package`. `bring`
     makes a user's implementation of the subject `replaceable` from a dotted path (None for the
     suite's own) and a device. `catalogue` lists the faults shared by all claims, by subject name.
-    `packages` are the distributions whose versions belong to the evidence.
+    `packages` are the distributions whose versions belong to the evidence. `closing` is the last
+    line of a run's summary: where to look next.
     """
 
     package: str
@@ -45,6 +46,7 @@ class Suite:
     bring: Callable[[str | None, str], object] | None = None
     catalogue: Mapping[str, Sequence[Fault[Any]]] | None = None
     packages: Sequence[str] = ()
+    closing: str = ""
 
     @property
     def by_key(self) -> dict[str, Document]:
@@ -73,8 +75,14 @@ class Suite:
 
 
 def claims_of(module: object) -> list[Claim]:
-    """Return the claims that a module declares, in the order of declaration."""
-    return [value for value in vars(module).values() if isinstance(value, Claim)]
+    """Return the claims that a module declares, alone or in tuples, in their order."""
+    found: list[Claim] = []
+    for value in vars(module).values():
+        if isinstance(value, Claim):
+            found.append(value)
+        elif isinstance(value, tuple):
+            found += [part for part in value if isinstance(part, Claim)]
+    return found
 
 
 def unknown_id(name: str, known: Mapping[str, object]) -> str:
@@ -85,13 +93,10 @@ def unknown_id(name: str, known: Mapping[str, object]) -> str:
     return f"no claim has the id {name!r}{hint}"
 
 
-def problems(suite: Suite, claims: Mapping[str, Claim]) -> list[str]:
-    """Say what is inconsistent in the declarations of a suite, a sentence each.
-
-    `claims` may be a part of the suite; a corrected id outside of it is then not followed.
-    """
+def problems(suite: Suite, claims: Iterable[Claim]) -> list[str]:
+    """Say what is inconsistent in each of these declarations, a sentence each."""
     found = []
-    for claim in claims.values():
+    for claim in claims:
         found += claim.problems()
         for cite in claim.cites:
             try:

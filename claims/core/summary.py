@@ -34,13 +34,20 @@ def verdicts(
     shown = {id_: entry for id_, entry in entries.items() if id_ in met}
     yield "", {}
     by_verdict = Counter(entry["observed"] for entry in shown.values())
-    yield f"{len(shown)} claims: " + ", ".join(
-        f"{by_verdict[verdict]} {SPOKEN[verdict][by_verdict[verdict] == 1]}" for verdict in Verdict
-    ), {"bold": True}
+    yield (
+        f"{len(shown)} claims: "
+        + ", ".join(
+            f"{by_verdict[verdict]} {SPOKEN[verdict][by_verdict[verdict] == 1]}"
+            for verdict in Verdict
+        ),
+        {"bold": True},
+    )
     by_grade = Counter(entry["grade"] for entry in shown.values())
-    yield "evidence: " + ", ".join(
-        f"{by_grade[grade]} {grade}" for grade in Grade if by_grade[grade]
-    ), {}
+    yield (
+        "evidence: "
+        + ", ".join(f"{by_grade[grade]} {grade}" for grade in Grade if by_grade[grade]),
+        {},
+    )
     for verdict, title in (
         (Verdict.REFUTED, "Refuted, each by a counterexample:"),
         (Verdict.UNDECIDED, "Undecided, and what would decide it:"),
@@ -54,12 +61,14 @@ def verdicts(
             yield _fit(f"  {entry['id']:{column}}  {entry['reason']}", max(width, 60)), {}
     yield "", {}
     if earlier := len(shown.keys() - found.keys()):
-        yield f"{earlier} of these were not judged in this run; their verdicts are from {date}.", {}
+        were = "was" if earlier == 1 else "were"
+        yield f"{earlier} of these {were} not judged in this run: verdicts from {date}.", {}
     if missing := len(set(met) - shown.keys()):
-        yield f"{missing} claims have no verdict yet; `make claims` judges the slower ones.", {
-            "red": True
-        }
-    yield "Look closer: python -m claims ID, python -m claims 004:43, results/verdicts.json", {}
+        have = "claim has" if missing == 1 else "claims have"
+        yield (
+            f'{missing} {have} no verdict yet; -m "not slow" judges the slower ones.',
+            {"red": True},
+        )
 
 
 def _fit(line: str, width: int) -> str:
@@ -77,9 +86,12 @@ def conformance(
     applicable = len(found.keys() | failed.keys() | not_provided.keys())
     yield "", {}
     yield (
-        f"Conformance: {passed} passed, {len(failed)} failed, {len(not_provided)} not provided, "
-        f"{met - applicable} not applicable"
-    ), {"bold": True}
+        (
+            f"Conformance: {passed} passed, {len(failed)} failed, "
+            f"{len(not_provided)} not provided, {met - applicable} not applicable"
+        ),
+        {"bold": True},
+    )
     for id_, reason in not_provided.items():
         yield f"  not provided  {id_}: {reason}", {"yellow": True}
     for text in failed.values():
@@ -106,9 +118,12 @@ def flips(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Line]:
     )
     yield "", {}
     yield (
-        f"{sum(changed.values())} verdicts changed under {len(changed)} faults "
-        f"planted in {len(found)} claims; the matrix is in results/flips.json"
-    ), {"bold": True}
+        (
+            f"{sum(changed.values())} verdicts changed under {len(changed)} faults "
+            f"planted in {len(found)} claims; the matrix is in results/flips.json"
+        ),
+        {"bold": True},
+    )
 
 
 def committed_on(path: Path) -> str:

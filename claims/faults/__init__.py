@@ -1,4 +1,4 @@
-"""The catalogue of faults, shared by all claims: wrong operators, model surgeries, wrong closed forms.
+"""The catalogue of faults, shared by all claims: wrong operators, surgeries, wrong closed forms.
 
 A fault takes a subject and returns a changed one; every decided claim names at least one that must
 change its verdict. A claim writes a fault of its own only where the catalogue has none.

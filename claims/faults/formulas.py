@@ -16,7 +16,7 @@ def formula(name: str, field: str, change: Callable[..., Any]) -> Fault[Formulas
     def plant(formulas: Formulas) -> Formulas:
         right = getattr(formulas, field)
 
-        def changed(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - the form's own
+        def changed(*args: Any, **options: Any) -> Any:
             return change(right, *args, **options)
 
         return dataclasses.replace(formulas, **{field: changed})
@@ -30,7 +30,7 @@ def layer(name: str, field: str, change: Callable[..., Any]) -> Fault[Layers]:
     def plant(layers: Layers) -> Layers:
         right = getattr(layers, field)
 
-        def changed(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - the layer's own
+        def changed(*args: Any, **options: Any) -> Any:
             return change(right, *args, **options)
 
         return dataclasses.replace(layers, **{field: changed})

@@ -73,20 +73,16 @@ def _widened(model: nn.Module) -> None:
         conv = model.get_submodule(names[-1])
         assert isinstance(conv, nn.Conv2d)
         wide = nn.Conv2d(
-            conv.in_channels,
-            2 * conv.out_channels,
-            conv.kernel_size,
-            conv.stride,
-            conv.padding,
-            device="meta",
+            conv.in_channels, 2 * conv.out_channels, conv.kernel_size[0], device="meta"
         )
+        wide.stride, wide.padding = conv.stride, conv.padding
         put(model, names[-1], wide)
 
 
 def _biases_dropped(model: nn.Module) -> None:
     for layer in model.modules():
         if getattr(layer, "bias", None) is not None:
-            layer.bias = None
+            layer.register_parameter("bias", None)
 
 
 def _padding_dropped(model: nn.Module) -> None:

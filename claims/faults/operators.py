@@ -1,4 +1,4 @@
-"""Wrong operators. Each wraps any implementation and changes what goes in or comes out of one method."""
+"""Wrong operators: each wraps any implementation and changes what one method takes or gives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Changed:
         self._base = base
         vars(self).update(methods)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the operators' own
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._base, name)
 
 
@@ -29,7 +29,7 @@ def wrong(name: str, method: str, change: Callable[..., Any]) -> Fault[Operators
     def plant(base: Operators) -> Operators:
         right = getattr(base, method)
 
-        def changed(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - the operator's own
+        def changed(*args: Any, **options: Any) -> Any:
             return change(right, *args, **options)
 
         return cast(Operators, _Changed(base, **{method: changed}))
@@ -48,7 +48,9 @@ def _without(x: Array, axis: int) -> Array:
 
 bias_missing = wrong("bias missing", "conv2d", lambda f, x, w, b=None, **o: f(x, w, None, **o))
 bias_subtracted = wrong(
-    "bias subtracted", "conv2d", lambda f, x, w, b=None, **o: f(x, w, None if b is None else -b, **o)
+    "bias subtracted",
+    "conv2d",
+    lambda f, x, w, b=None, **o: f(x, w, None if b is None else -b, **o),
 )
 channel_ignored = wrong(
     "last channel ignored", "conv2d", lambda f, x, w, b=None, **o: f(_without(x, 1), w, b, **o)
@@ -90,7 +92,9 @@ padding_ignored = wrong(
 )
 
 
-def _padded_by_edge(f: Callable[..., Array], x: Array, w: Array, b: Array | None = None, **o: Any) -> Array:  # noqa: ANN401
+def _padded_by_edge(
+    f: Callable[..., Array], x: Array, w: Array, b: Array | None = None, **o: Any
+) -> Array:
     rows, columns = o.get("padding", (0, 0))
     margins = ((0, 0), (0, 0), (rows, rows), (columns, columns))
     return f(np.pad(x, margins, mode="edge"), w, b, **o | {"padding": (0, 0)})
@@ -105,7 +109,9 @@ one_more_padding = wrong(
     ),
 )
 dilation_ignored = wrong(
-    "dilation ignored", "conv2d", lambda f, x, w, b=None, **o: f(x, w, b, **o | {"dilation": (1, 1)})
+    "dilation ignored",
+    "conv2d",
+    lambda f, x, w, b=None, **o: f(x, w, b, **o | {"dilation": (1, 1)}),
 )
 groups_ignored = wrong(
     "groups ignored",

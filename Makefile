@@ -1,0 +1,54 @@
+# `make help` lists the targets. Each sets up what it needs: Python 3.11 or later and make are enough.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SEEDS ?= 30
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) claims/environment.py $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),-q) \
+	    --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check -q \
+	    --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quick: $(READY) ## decide every claim that takes moments, and print the verdicts
+	@$(BIN)/pytest claims -q
+
+claims: $(READY) ## quick and the slower claims of a CPU, at most three minutes
+	@$(BIN)/pytest claims -q -n 2 -m "not slow"
+
+test: $(READY) ## all tests, and every claim under every fault
+	@$(BIN)/pytest tests -q -n 2
+	@$(BIN)/pytest claims -q -n 2 -m "not slow" --flips
+
+soak: $(READY) ## whole grids and 1000 drawn cases, from SEEDS=30 seeds
+	@for seed in $$(seq 1 $(SEEDS)); do \
+	    $(BIN)/pytest claims -q -n 2 -m "not slow" --soak $$seed || exit 1; done
+
+measure: $(READY) ## make the evidence of measured claims on this machine
+	@$(BIN)/python -m claims.measure
+
+bench: $(READY) ## how fast the suite is, as ratios measured side by side
+	@$(BIN)/python benchmarks/quick.py
+
+lint: $(READY) ## ruff and mypy, both strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove the environment and all caches; results stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help quick claims test soak measure bench lint clean

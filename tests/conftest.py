@@ -1,0 +1,21 @@
+"""What the tests share: pytest's own test harness, and the toy suite laid out for it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TOY = Path(__file__).with_name("toy")
+INI = "[pytest]\nclaims_suite = toy.suite:SUITE\npythonpath = .\nfilterwarnings = error\n"
+
+
+@pytest.fixture
+def toy(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return a folder of its own with the toy suite in it."""
+    shutil.copytree(TOY, pytester.path / "toy", ignore=shutil.ignore_patterns("__pycache__"))
+    (pytester.path / "pytest.ini").write_text(INI)
+    return pytester

@@ -1,0 +1,1 @@
+"""A toy suite about whole numbers: the machinery knows nothing of convolution."""
