@@ -39,6 +39,9 @@ soak: $(READY) ## whole grids and 1000 drawn cases, from SEEDS=30 seeds
 measure: $(READY) ## make the evidence of measured claims on this machine
 	@$(BIN)/python -m claims.measure
 
+report: $(READY) ## bring the README's table and picture up to date with the verdicts
+	@$(BIN)/python -m claims.report
+
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
 
@@ -51,4 +54,4 @@ clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test soak measure bench lint clean
+.PHONY: help quick claims test soak measure report bench lint clean

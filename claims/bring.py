@@ -61,6 +61,8 @@ def _find(path: str) -> Any:
     if here not in sys.path:  # pytest as a command does not look there, python -m pytest does
         sys.path.insert(0, here)
     names = path.split(".")
+    if not all(name.isidentifier() for name in names):
+        raise SubjectError(f"{path!r} is not a dotted path such as my_package.my_operators")
     for end in range(len(names), 0, -1):
         module = ".".join(names[:end])
         try:

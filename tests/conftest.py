@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import hypothesis.strategies  # noqa: F401 - pytester forgets what a run of its own imports first
+import jsonschema  # noqa: F401
 import pytest
+import z3  # noqa: F401
 
 pytest_plugins = ["pytester"]
 

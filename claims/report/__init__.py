@@ -1,0 +1,1 @@
+"""What is drawn and written from the verdicts: the README's table and its picture."""

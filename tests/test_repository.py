@@ -1,0 +1,238 @@
+"""The repository itself: declarations, committed verdicts, documentation and layout agree."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from claims.core import results
+from claims.core.claim import Claim, Fault
+from claims.core.suite import problems
+from claims.core.verdict import Refuted, Undecided, Verdict
+from claims.report.__main__ import PICTURE, README, picture, with_table
+from claims.suite import SUITE
+
+ROOT = Path(__file__).resolve().parent.parent
+CLAIMS = SUITE.claims()
+ENTRIES = results.read(SUITE.verdicts)
+TOPICS = [ROOT / "claims" / f"{topic}.py" for topic in SUITE.topics]
+
+
+def test_declarations_are_consistent() -> None:
+    assert problems(SUITE, CLAIMS.values()) == []
+
+
+def test_every_module_with_claims_is_a_topic() -> None:
+    declaring = {
+        path.stem
+        for path in (ROOT / "claims").glob("*.py")
+        if re.search(r"^\w+ = Claim\(", path.read_text(), re.MULTILINE)
+    }
+    assert declaring <= set(SUITE.topics)
+    assert all(path.is_file() for path in TOPICS)
+
+
+def test_a_claim_is_named_after_its_topic() -> None:
+    for id_, claim in CLAIMS.items():
+        statement = claim.judgements[0].statement
+        assert id_.partition("/")[0].replace("-", "_") == statement.__module__.split(".")[-1]
+
+
+@pytest.mark.parametrize(
+    "claim", [one for one in CLAIMS.values() if isinstance(one.recorded, Refuted)], ids=lambda c: c.id
+)
+def test_a_refuted_claim_names_one_that_is_true_instead(claim: Claim) -> None:
+    assert isinstance(claim.recorded, Refuted)
+    instead = CLAIMS[claim.recorded.instead]
+    assert instead.recorded.verdict in (Verdict.HOLDS, Verdict.HOLDS_IF)
+
+
+def test_readings_of_a_sentence_are_several() -> None:
+    names = [claim.reading_of for claim in CLAIMS.values() if claim.reading_of]
+    assert [name for name in set(names) if names.count(name) < 2] == []
+
+
+def test_the_committed_verdicts_are_those_of_the_declared_claims() -> None:
+    assert sorted(CLAIMS) == list(ENTRIES)
+    for id_, claim in CLAIMS.items():
+        entry = ENTRIES[id_]
+        assert entry["digest"] == results.source_digest(claim), f"{id_} changed since it was judged"
+        assert entry["says"] == claim.says
+        assert entry["cites"] == list(claim.cites)
+        assert entry["recorded"] == claim.recorded.verdict
+        assert entry["observed"] == entry["recorded"]
+        assert set(entry["conditions"]) == set(claim.recorded.conditions)
+
+
+def test_the_matrix_shows_every_declared_flip() -> None:
+    matrix = json.loads((ROOT / "results" / "flips.json").read_text())
+    assert sorted(matrix) == sorted(CLAIMS)
+    for id_, entry in ENTRIES.items():
+        assert set(entry["flips"]) <= matrix[id_].keys(), id_
+
+
+def test_every_fault_of_the_catalogue_changes_some_verdict() -> None:
+    matrix = json.loads((ROOT / "results" / "flips.json").read_text())
+    caught = {name for found in matrix.values() for name, verdict in found.items()}
+    faults = [fault for kind in (SUITE.catalogue or {}).values() for fault in kind]
+    assert [fault.name for fault in faults if fault.name not in caught] == []
+
+
+def test_faults_of_one_subject_have_names_of_their_own() -> None:
+    by_name: dict[tuple[str, str], Fault[object]] = {}
+    for kind, faults in (SUITE.catalogue or {}).items():
+        for fault in faults:
+            assert by_name.setdefault((kind, fault.name), fault) is fault
+    for claim in CLAIMS.values():
+        names = [fault.name for judgement in claim.judgements for fault in judgement.flipped_by]
+        assert len(names) == len(set(names)), claim.id
+
+
+def test_an_undecided_claim_says_what_would_decide_it() -> None:
+    for claim in CLAIMS.values():
+        if isinstance(claim.recorded, Undecided):
+            assert len(claim.recorded.needs.split()) >= 4, claim.id
+
+
+def imported(path: Path, *, everywhere: bool) -> set[str]:
+    """Return the modules that a file imports: at its top level, or anywhere in it."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", TOPICS, ids=lambda path: path.stem)
+def test_a_topic_imports_nothing_slow_at_its_top(path: Path) -> None:
+    slow = {"torch", "torchvision", "sympy", "z3", "scipy", "matplotlib"}
+    assert {name.split(".")[0] for name in imported(path, everywhere=False)} & slow == set()
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("claims/core", r"claims\.(?!core)|nin_ref|torch|numpy"),
+        ("nin_ref", r"claims"),
+    ],
+)
+def test_imports_point_one_way(folder: str, forbidden: str) -> None:
+    for path in sorted((ROOT / folder).glob("*.py")):
+        names = imported(path, everywhere=True)
+        wrong = {name for name in names if re.match(forbidden, name)}
+        if folder == "nin_ref":
+            wrong = {name for name in names if name.split(".")[0] == "claims"}
+            wrong |= {
+                name for name in names if path.stem == "oracle" and name.startswith("torch")
+            }
+        assert wrong == set(), path
+
+
+def test_a_topic_does_not_use_another() -> None:
+    for path in TOPICS:
+        others = {f"claims.{topic}" for topic in SUITE.topics if topic != path.stem}
+        assert imported(path, everywhere=True) & others == set(), path
+
+
+def test_generated_parts_of_the_readme_are_current() -> None:
+    text = README.read_text()
+    assert text == with_table(text, ENTRIES), "run `make report`"
+    assert PICTURE.read_text() == picture(ENTRIES), "run `make report`"
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "claims" / "README.md"]
+
+
+def test_targets_named_in_the_documentation_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in documents():
+        for name in re.findall(r"\bmake ([a-z-]+)", path.read_text()):
+            assert name in targets, f"{path.name} names make {name}"
+
+
+def test_every_target_has_a_line_of_help() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    told = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert set(phony[1].split()) == told
+
+
+def test_files_linked_in_the_documentation_exist() -> None:
+    for path in documents():
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name} links {target}"
+
+
+def test_places_and_ids_named_in_the_readme_exist() -> None:
+    text = README.read_text()
+    for what in re.findall(r"-m claims (\S+)", text):
+        if ":" in what:
+            SUITE.citation(what)
+        else:
+            assert what in CLAIMS
+
+
+def test_subjects_named_in_the_readme_exist() -> None:
+    from claims.bring import bring_operators
+
+    named = re.findall(r"--subject (\S+)", README.read_text())
+    assert len(named) >= 2
+    for path in named:
+        bring_operators(path, "cpu")
+
+
+def test_the_lock_pins_every_dependency_by_hash_and_names_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "http" not in lock
+    assert "index" not in lock
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["lint"]
+    for requirement in needed:
+        name = re.split(r"[^A-Za-z0-9-]", requirement)[0]
+        pinned = re.search(rf"^{name}==.*(?:\n    --hash=sha256:[0-9a-f]{{64}})?", lock, re.MULTILINE)
+        assert pinned, name
+    for block in re.split(r"^(?=\S)", lock, flags=re.MULTILINE)[1:]:
+        assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_metadata_names_the_pythons_that_ci_runs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = set(re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"])))
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert named == set(re.findall(r'"(3\.\d+)"', workflow))
+
+
+def test_an_old_python_and_a_full_disk_are_said_before_setting_up(tmp_path: Path) -> None:
+    script = str(ROOT / "claims" / "environment.py")
+    told = subprocess.run(
+        [sys.executable, script, str(tmp_path / "venv")], capture_output=True, text=True, check=True
+    )
+    assert "GB of pinned packages" in told.stdout
+    for fake, says in (
+        ("sys.version_info = (3, 9)", "Python 3.11 or later is needed"),
+        ("import shutil; shutil.disk_usage = lambda _: types.SimpleNamespace(free=10**9)", "1.0 GB"),
+    ):
+        program = (
+            f"import sys, types, runpy; {fake}; sys.argv[1:] = ['venv']; "
+            f"runpy.run_path({script!r}, run_name='__main__')"
+        )
+        refused = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert says in refused.stderr
+        assert "Traceback" not in refused.stderr
