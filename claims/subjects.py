@@ -202,7 +202,7 @@ class Evidence:
 OPERATORS: Subject[Operators] = Subject("operators", _operators)
 LAYERS: Subject[Layers] = Subject("pytorch layers", _layers)
 FORMULAS: Subject[Formulas] = Subject("formulas", _formulas)
-MODELS: Subject[Models] = Subject("models", _models, Grade.COUNTED)
+MODELS: Subject[Models] = Subject("models", _models, Grade.COUNTED, costly=True)
 MODELS_WITH_WEIGHTS: Subject[Models] = Subject("models with weights", _models_with_weights)
 FACTS: Subject[Mapping[str, Fact]] = Subject("facts", _facts, Grade.CITED)
 MEASUREMENTS = Subject("measurements", lambda: Evidence(RESULTS), Grade.MEASURED)

@@ -44,7 +44,7 @@ def test_a_claim_shows_how_to_see_its_counterexample(capsys: pytest.CaptureFixtu
     lines = [line.strip() for line in script.splitlines()]
     assert len(lines) == 5
     with pytest.raises(AssertionError, match=ENTRIES[REFUTED]["reason"]):
-        exec("\n".join(lines), {})  # noqa: S102 - what the user is told to run
+        exec("\n".join(lines), {})
     capsys.readouterr()
 
 

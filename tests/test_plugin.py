@@ -65,9 +65,9 @@ def test_summary_tells_counts_counterexamples_and_what_is_open(toy: pytest.Pytes
             "5 claims: 2 hold, 1 holds if ..., 1 refuted, 1 undecided",
             "evidence: 1 proved, 3 exhaustive, 1 property",
             "Refuted, each by a counterexample:",
-            "  numbers/eulers-polynomial-is-prime  numbers.is_prime*",
+            "  numbers/eulers-polynomial-is-prime: numbers.is_prime*",
             "Undecided, and what would decide it:",
-            "  numbers/collatz-reaches-one  0 of 1 proofs; needs a proof",
+            "  numbers/collatz-reaches-one: 0 of 1 proofs; needs a proof",
             "1 claim has no verdict yet*",
         ]
     )

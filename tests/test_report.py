@@ -58,5 +58,5 @@ def test_the_picture_is_well_formed_whatever_a_claim_says() -> None:
 def test_long_lists_are_cut_in_the_picture() -> None:
     many = entries(**{f"a_{number}": "refuted" for number in range(30)})
     texts = [element.text for element in ET.fromstring(picture(many)).iter()]  # noqa: S314
-    assert texts.count("  ...") == 1
-    assert len([text for text in texts if text and text.startswith("  a/")]) == 12
+    assert texts.count("...") == 1
+    assert len([text for text in texts if text and text.startswith("a/")]) == 12

@@ -46,7 +46,9 @@ def test_a_claim_is_named_after_its_topic() -> None:
 
 
 @pytest.mark.parametrize(
-    "claim", [one for one in CLAIMS.values() if isinstance(one.recorded, Refuted)], ids=lambda c: c.id
+    "claim",
+    [one for one in CLAIMS.values() if isinstance(one.recorded, Refuted)],
+    ids=lambda c: c.id,
 )
 def test_a_refuted_claim_names_one_that_is_true_instead(claim: Claim) -> None:
     assert isinstance(claim.recorded, Refuted)
@@ -133,9 +135,7 @@ def test_imports_point_one_way(folder: str, forbidden: str) -> None:
         wrong = {name for name in names if re.match(forbidden, name)}
         if folder == "nin_ref":
             wrong = {name for name in names if name.split(".")[0] == "claims"}
-            wrong |= {
-                name for name in names if path.stem == "oracle" and name.startswith("torch")
-            }
+            wrong |= {name for name in names if path.stem == "oracle" and name.startswith("torch")}
         assert wrong == set(), path
 
 
@@ -203,7 +203,9 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_address() -> None:
     needed = project["dependencies"] + project["optional-dependencies"]["lint"]
     for requirement in needed:
         name = re.split(r"[^A-Za-z0-9-]", requirement)[0]
-        pinned = re.search(rf"^{name}==.*(?:\n    --hash=sha256:[0-9a-f]{{64}})?", lock, re.MULTILINE)
+        pinned = re.search(
+            rf"^{name}==.*(?:\n    --hash=sha256:[0-9a-f]{{64}})?", lock, re.MULTILINE
+        )
         assert pinned, name
     for block in re.split(r"^(?=\S)", lock, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block, block.splitlines()[0]
@@ -224,7 +226,10 @@ def test_an_old_python_and_a_full_disk_are_said_before_setting_up(tmp_path: Path
     assert "GB of pinned packages" in told.stdout
     for fake, says in (
         ("sys.version_info = (3, 9)", "Python 3.11 or later is needed"),
-        ("import shutil; shutil.disk_usage = lambda _: types.SimpleNamespace(free=10**9)", "1.0 GB"),
+        (
+            "import shutil; shutil.disk_usage = lambda _: types.SimpleNamespace(free=10**9)",
+            "1.0 GB",
+        ),
     ):
         program = (
             f"import sys, types, runpy; {fake}; sys.argv[1:] = ['venv']; "

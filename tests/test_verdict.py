@@ -12,6 +12,7 @@ from claims.core.verdict import (
     NoVerdictError,
     Observation,
     Outcome,
+    Recorded,
     Refuted,
     Undecided,
     Verdict,
@@ -105,7 +106,13 @@ OBSERVATIONS = [
     Observation(Verdict.REFUTED),
     Observation(Verdict.UNDECIDED),
 ]
-RECORDED = [Holds(), HoldsIf("a"), HoldsIf("b", "a"), Refuted(instead="x/y"), Undecided("time")]
+RECORDED: list[Recorded] = [
+    Holds(),
+    HoldsIf("a"),
+    HoldsIf("b", "a"),
+    Refuted(instead="x/y"),
+    Undecided("time"),
+]
 
 
 def test_observed_and_recorded_agree_only_pairwise() -> None:

@@ -157,6 +157,9 @@ class ClaimItem(pytest.Item):
         self.claim = claim
         if claim.cost != "quick":
             self.add_marker(claim.cost)
+        for judgement in claim.judgements:
+            if judgement.subject.costly:
+                self.add_marker(pytest.mark.xdist_group(judgement.subject.name))
 
     def runtest(self) -> None:
         """Observe a verdict; it must be the recorded one."""
@@ -329,7 +332,7 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what an item found."""
-        id_ = report.nodeid.partition("::")[2]
+        id_ = report.nodeid.partition("::")[2].partition("@")[0]  # xdist appends its group
         if report.when != "call" and report.passed:
             return
         for name, value in report.user_properties:

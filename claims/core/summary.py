@@ -56,9 +56,8 @@ def verdicts(
         if chosen:
             yield "", {}
             yield title, SPOKEN[verdict][2]
-        column = max((len(entry["id"]) for entry in chosen), default=0)
         for entry in chosen:
-            yield _fit(f"  {entry['id']:{column}}  {entry['reason']}", max(width, 60)), {}
+            yield _fit(f"  {entry['id']}: {entry['reason']}", max(width, 100)), {}
     yield "", {}
     if earlier := len(shown.keys() - found.keys()):
         were = "was" if earlier == 1 else "were"

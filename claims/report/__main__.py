@@ -26,7 +26,8 @@ COLOURS = {
     "purple": "#bc8cff",
     "bold": "#f0f6fc",
 }
-ROW, COLUMN, MARGIN = 19, 8.03, 18
+WIDTH = 116  # characters
+ROW, COLUMN, MARGIN = 19, 8.03, 18  # pixels
 SHOWN = 12  # lines of each list in the picture; the terminal shows all
 
 
@@ -74,22 +75,23 @@ def table(verdicts: Entries) -> str:
 
 def picture(verdicts: Entries) -> str:
     """Return the summary of a run as an SVG that looks like a terminal."""
-    lines = list(_shortened(summary.verdicts(verdicts, verdicts, verdicts, "", 112)))
+    lines = list(_shortened(summary.verdicts(verdicts, verdicts, verdicts, "", WIDTH)))
     lines = [("$ make quick", {"bold": True}), *lines]
     height = ROW * len(lines) + 2 * MARGIN
-    width = round(COLUMN * 112 + 2 * MARGIN)
+    width = round(COLUMN * WIDTH + 2 * MARGIN)
     rows = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img" aria-label="Summary of the verdicts">',
         '<rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
         '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" '
-        'font-size="13.3" fill="#c9d1d9" xml:space="preserve">',
+        'font-size="13.3" fill="#c9d1d9">',
     ]
     for number, (text, style) in enumerate(lines):
         colour = "".join(f' fill="{COLOURS[name]}"' for name in style if name in COLOURS)
         weight = ' font-weight="bold"' if "bold" in style else ""
-        y = MARGIN + ROW * number + 13
-        rows.append(f'<text x="{MARGIN}" y="{y}"{colour}{weight}>{escape(text)}</text>')
+        indent = len(text) - len(text.lstrip())
+        x, y = round(MARGIN + COLUMN * indent), MARGIN + ROW * number + 13
+        rows.append(f'<text x="{x}" y="{y}"{colour}{weight}>{escape(text[indent:])}</text>')
     return "\n".join([*rows, "</g>", "</svg>"]) + "\n"
 
 

@@ -1,0 +1,200 @@
+"""Judging in one process: draws, numbers, replays, digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from claims.core.claim import PROOF, Claim, Domain, Fault, Subject, case_json, case_label
+from claims.core.judge import Effort, judge
+from claims.core.results import entry, source_digest
+from claims.core.verdict import Holds, Verdict
+
+
+@dataclass(frozen=True)
+class Size:
+    """Two sizes and a pair."""
+
+    height: int
+    width: int = 1
+    stride: tuple[int, int] = (1, 1)
+
+
+SEEN: list[Any] = []
+NOTHING: Subject[list[Any]] = Subject("nothing", lambda: SEEN)
+SIZES = Domain(
+    "sizes",
+    strategy=st.builds(Size, st.integers(1, 10**6)),
+    covering=[Size(2, 3), Size(4, 5)],
+    grid=lambda: [Size(height) for height in range(1, 8)],
+)
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    SEEN.clear()
+
+
+def a_claim(name: str = "sizes/are-seen") -> Claim:
+    return Claim(name, says="Sizes are seen.", cites=["x:1"], recorded=Holds())
+
+
+def seeing(claim: Claim, on: Any = SIZES, result: object = None) -> Claim:
+    @claim.judged(subject=NOTHING, on=on)
+    def statement(seen: list[Any], case: Any) -> object:
+        seen.append(case)
+        return result
+
+    return claim
+
+
+def drawn(claim: Claim, effort: Effort) -> list[Any]:
+    SEEN.clear()
+    judge(claim, effort=effort)
+    return list(SEEN)
+
+
+def test_the_sample_comes_first_and_then_the_drawn_cases() -> None:
+    judged = judge(seeing(a_claim()))
+    assert judged.cases == {"covering": 2, "drawn": 10}
+    assert SEEN[:2] == list(SIZES.covering)
+    assert len(set(SEEN[2:])) > 5
+
+
+def test_a_soak_adds_the_grid_and_draws_more() -> None:
+    judged = judge(seeing(a_claim()), effort=Effort(drawn=50, whole_grid=True, seed=1))
+    assert judged.cases == {"covering": 9, "drawn": 50}
+
+
+def test_draws_depend_on_claim_and_seed_alone() -> None:
+    one, other = seeing(a_claim()), seeing(a_claim("sizes/are-seen-again"))
+    assert drawn(one, Effort()) == drawn(seeing(a_claim()), Effort())
+    assert drawn(one, Effort()) != drawn(other, Effort())
+    assert drawn(one, Effort()) != drawn(one, Effort(seed=1))
+
+
+def test_numbers_of_listed_cases_are_kept_with_six_digits() -> None:
+    numbers = {"share": 1 / 3, "count": 10**9 + 1, "unit": "MB"}
+    judged = judge(seeing(a_claim(), [Size(2), Size(3, 4)], numbers))
+    expected = {"share": 0.333333, "count": 10**9 + 1, "unit": "MB"}
+    assert judged.numbers == {"height=2": expected, "height=3, width=4": expected}
+    assert judge(seeing(a_claim(), SIZES, numbers)).numbers == {}
+
+
+@pytest.mark.parametrize("number", [None, True, [1], 1j])
+def test_a_number_is_a_number_or_text(number: object) -> None:
+    with pytest.raises(TypeError, match="numbers must be int, float or text"):
+        judge(seeing(a_claim(), [1], {"n": number}))
+
+
+@pytest.mark.parametrize(
+    ("case", "json", "label"),
+    [
+        (3, 3, "3"),
+        ("vgg16", "vgg16", "vgg16"),
+        ((1, (2, 3)), [1, [2, 3]], "1, [2, 3]"),
+        (Size(2, 3, (1, 2)), {"height": 2, "width": 3, "stride": [1, 2]}, None),
+        (Size(2), {"height": 2}, "height=2"),
+        (PROOF, "for all sizes", "for all sizes"),
+    ],
+)
+def test_a_case_is_told_as_json(case: object, json: object, label: str | None) -> None:
+    assert case_json(case) == json
+    if label is not None:
+        assert case_label(case) == label
+
+
+def test_a_case_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match="a case must be a dataclass, a number or text, not set"):
+        case_json({1})
+
+
+@pytest.mark.parametrize(
+    ("on", "case"),
+    [
+        (SIZES, Size(7, 3, (2, 1))),
+        (SIZES, Size(7)),
+        ([1, 2], 2),
+        ([(1, 2), (2, 1)], (2, 1)),
+        (PROOF, PROOF),
+    ],
+)
+def test_a_case_comes_back_from_its_json_and_is_checked(on: Any, case: object) -> None:
+    claim = seeing(a_claim(), on)
+    assert claim.case(case_json(case)) == case
+    claim.check(claim.case(case_json(case)))
+    assert [case] == SEEN
+
+
+@pytest.mark.parametrize(
+    "json", [{"width": 1}, {"height": 1, "depth": 1}, 3, None, "for all sizes"]
+)
+def test_json_that_is_no_case_is_refused(json: object) -> None:
+    with pytest.raises(ValueError, match=r"sizes/are-seen has no case"):
+        seeing(a_claim()).case(json)
+
+
+def test_every_judgement_that_has_the_case_checks_it() -> None:
+    claim = seeing(seeing(a_claim(), [1, 2]), [2, 3])
+    claim.check(2)
+    assert SEEN == [2, 2]
+
+
+def test_a_stand_in_takes_the_place_of_the_subject() -> None:
+    other: list[Any] = []
+    claim = seeing(a_claim(), [1])
+    judge(claim, replaced={"nothing": other})
+    claim.check(1, {"nothing": other})
+    assert other == [1, 1]
+    assert SEEN == []
+
+
+def test_a_fault_is_planted_in_one_judgement_only() -> None:
+    claim = seeing(seeing(a_claim(), [1]), [2])
+    planted: list[Any] = []
+    fault: Fault[list[Any]] = Fault("elsewhere", lambda _: planted)
+    judge(claim, fault=fault, faulty=claim.judgements[1])
+    assert (SEEN, planted) == ([1], [2])
+
+
+def test_the_strongest_grade_counts() -> None:
+    assert seeing(a_claim(), [1]).grade == "exhaustive"
+    assert seeing(a_claim()).grade == "property"
+    assert seeing(seeing(a_claim()), PROOF).grade == "proved"
+
+
+def test_an_entry_tells_what_was_judged() -> None:
+    claim = seeing(a_claim(), [Size(2)])
+    made = entry(claim, judge(claim), ["hypothesis"])
+    assert made["observed"] == Verdict.HOLDS
+    assert made["cases"] == {"listed": 1}
+    assert made["domain"] == "nothing: height=2"
+    assert set(made["versions"]) == {"python", "hypothesis"}
+
+
+def with_statement(statement: Callable[[list[Any], int], object]) -> str:
+    claim = a_claim()
+    claim.judged(subject=NOTHING, on=[1])(statement)
+    return source_digest(claim)
+
+
+def test_the_digest_is_of_the_code_and_not_of_its_layout() -> None:
+    def plain(_: list[Any], n: int) -> None:
+        assert n == 1
+
+    first = with_statement(plain)
+
+    def plain(_: list[Any], n: int) -> None:  # type: ignore[no-redef]
+        # a comment
+        assert n == 1
+
+    assert with_statement(plain) == first
+
+    def plain(_: list[Any], n: int) -> None:  # type: ignore[no-redef]
+        assert n == 2
+
+    assert with_statement(plain) != first
