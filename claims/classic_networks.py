@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from claims.core.claim import PROOF, Claim, Proof
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
-from claims.faults.fields import perturbed
-from claims.subjects import FACTS, FORMULAS, MODELS, Fact, Formulas, Models
+from claims.subjects import FORMULAS, MODELS, Formulas, Models
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def traced(model: nn.Module, name: str) -> list[counting.LayerRecord]:
 
 
 def convolutional_part(model: nn.Module) -> nn.Module:
-    """Return the layers before the maps are flattened, torchvision's adaptive pool not among them."""
+    """Return the layers before the maps are flattened or resized by an adaptive pool."""
     from torch import nn
 
     features = getattr(model, "features", None)
@@ -73,7 +72,7 @@ def pools(model: nn.Module) -> list[str]:
     return [*surgeries.of_kind(model, "MaxPool2d"), *surgeries.of_kind(model, "AvgPool2d")]
 
 
-# Faults that several of these claims need ----------------------------------------------------------
+# Faults that several of these claims need ---------------------------------------------------------
 
 
 def _strided(model: nn.Module) -> None:
@@ -86,8 +85,8 @@ def _strided(model: nn.Module) -> None:
             channels = layer.out_channels
         if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride = layer.kernel_size, layer.stride
-            put = nn.Conv2d(channels, channels, kernel, stride, device="meta")  # type: ignore[arg-type]
-            surgeries.put(model, name, put)
+            strided = nn.Conv2d(channels, channels, kernel, stride, device="meta")
+            surgeries.put(model, name, strided)
 
 
 def _only_two(kind: str) -> Callable[[nn.Module], None]:
@@ -139,18 +138,20 @@ def first_hidden_layer(units: int) -> Callable[[nn.Module], None]:
     def change(model: nn.Module) -> None:
         from torch import nn
 
-        for name, layer, sizes in zip(
-            surgeries.of_kind(model, "Linear"),
-            linear_layers(model),
-            ((None, units), (units, None)),
-            strict=False,
-        ):
-            put = nn.Linear(
-                sizes[0] or layer.in_features, sizes[1] or layer.out_features, device="meta"
-            )
-            surgeries.put(model, name, put)
+        names = surgeries.of_kind(model, "Linear")
+        first, second, *_ = linear_layers(model)
+        surgeries.put(model, names[0], nn.Linear(first.in_features, units, device="meta"))
+        surgeries.put(model, names[1], nn.Linear(units, second.out_features, device="meta"))
 
     return change
+
+
+def _third_large_layer(model: nn.Module) -> nn.Module | None:
+    from torch import nn
+
+    outputs = linear_layers(model)[-1].out_features
+    large = linear_layers(model)[0].out_features >= 4096
+    return nn.Sequential(model, nn.Linear(outputs, 10, device="meta")) if large else None
 
 
 convolutions_for_pools = surgeries.surgery("strided convolutions for pools", _strided)
@@ -165,16 +166,19 @@ first_convolution_unpadded = surgeries.surgery(
     "first convolution without padding", _first_convolution_unpadded
 )
 convolution_appended = surgeries.surgery("convolution after the head", _convolution_appended)
+third_large_layer = surgeries.surgery(
+    "one more linear layer where there are 4096 units", _third_large_layer
+)
 million_hidden_units = surgeries.surgery("a million hidden units", first_hidden_layer(1_000_000))
 few_hidden_units = surgeries.surgery("eight hidden units", first_hidden_layer(8))
 
 
-# The common pattern ---------------------------------------------------------------------------------
+# The common pattern -------------------------------------------------------------------------------
 
 common_pattern = Claim(
     "classic-networks/convolutions-and-pools-then-linear-layers",
-    says="LeNet, AlexNet and VGG have one pattern in common: all convolutions and pools come first, "
-    "and fully connected layers process what they leave.",
+    says="LeNet, AlexNet and VGG have one pattern: all convolutions and pools come first, and "
+    "fully connected layers process what they leave.",
     cites=["001:19"],
     recorded=Holds(),
 )
@@ -198,7 +202,7 @@ def no_convolution_after_a_linear_layer(models: Models, name: str) -> None:
     assert "l" not in order.rstrip("l"), f"{name} runs in the order {order}"
 
 
-# What AlexNet and VGG enlarged: four readings ------------------------------------------------------
+# What AlexNet and VGG enlarged: four readings -----------------------------------------------------
 
 ENLARGED = "AlexNet and VGG improve on LeNet mainly by a larger and deeper convolutional part"
 
@@ -240,10 +244,705 @@ added_layers = Claim(
 @added_layers.judged(
     subject=MODELS,
     on=[*ALEXNETS, *ALL_VGGS],
-    flipped_by=[only_two_convolutions, surgeries.Fault("linear layer more in AlexNet and VGG", lambda models: lambda name: models(name) if name == "lenet5" else surgeries.linear_appended.plant(models)(name))],
+    flipped_by=[only_two_convolutions, third_large_layer],
 )
 def only_convolutions_are_added(models: Models, name: str) -> None:
     added = len(convolutions(models(name))) - len(convolutions(models("lenet5")))
     others = len(linear_layers(models(name))) - len(linear_layers(models("lenet5")))
     assert added > 0, f"{name} adds {added} convolutions"
     assert others == 0, f"{name} adds {others} fully connected layers"
+
+
+def growth(models: Models, name: str, measure: str) -> tuple[int, int]:
+    """Return by how much convolutions and linear layers exceed LeNet's in a field of the trace."""
+
+    def total(network: str, kind: str) -> int:
+        records = traced(models(network), network)
+        return sum(getattr(one, measure) for one in records if one.kind == kind)
+
+    convolutional, linear = (
+        total(name, kind) - total("lenet5", kind) for kind in ("Conv2d", "Linear")
+    )
+    return convolutional, linear
+
+
+added_arithmetic = Claim(
+    "classic-networks/added-arithmetic-is-mostly-convolutional",
+    says="Most multiply-adds per image that AlexNet and VGG add to LeNet's are in convolutions.",
+    cites=["001:20"],
+    recorded=Holds(),
+    reading_of=ENLARGED,
+)
+
+
+@added_arithmetic.judged(
+    subject=MODELS,
+    on=[*ALEXNETS, *ALL_VGGS],
+    flipped_by=[million_hidden_units],
+)
+def convolutions_add_more_arithmetic(models: Models, name: str) -> dict[str, float]:
+    convolutional, linear = growth(models, name, "multiply_adds")
+    assert convolutional > linear, (
+        f"{name} adds {convolutional} in convolutions, {linear} elsewhere"
+    )
+    return {"share": convolutional / (convolutional + linear)}
+
+
+added_parameters = Claim(
+    "classic-networks/added-parameters-are-mostly-convolutional",
+    says="Most parameters that AlexNet and VGG add to LeNet's are in convolutions.",
+    cites=["001:20"],
+    recorded=Refuted(instead="classic-networks/added-parameters-are-mostly-linear"),
+    reading_of=ENLARGED,
+)
+
+
+@added_parameters.judged(
+    subject=MODELS,
+    on=[*ALEXNETS, *ALL_VGGS],
+    flipped_by=[surgeries.linear_layers_removed],
+)
+def convolutions_add_more_parameters(models: Models, name: str) -> None:
+    convolutional, linear = growth(models, name, "parameters")
+    assert convolutional > linear, (
+        f"{name} adds {convolutional:,} parameters in convolutions, {linear:,} in linear layers"
+    )
+
+
+added_linear_parameters = Claim(
+    "classic-networks/added-parameters-are-mostly-linear",
+    says="More than four fifths of the parameters that AlexNet and VGG add to LeNet's are in fully "
+    "connected layers.",
+    cites=["001:20", "001:29"],
+    recorded=Holds(),
+)
+
+
+@added_linear_parameters.judged(
+    subject=MODELS,
+    on=[*ALEXNETS, *ALL_VGGS],
+    flipped_by=[few_hidden_units, surgeries.linear_layers_removed],
+)
+def linear_layers_add_most_parameters(models: Models, name: str) -> dict[str, float]:
+    convolutional, linear = growth(models, name, "parameters")
+    share = linear / (convolutional + linear)
+    assert share > 0.8, f"{name} adds {share:.1%} of its parameters in linear layers"
+    return {"share": share}
+
+
+# The head -----------------------------------------------------------------------------------------
+
+two_large_linear_layers = Claim(
+    "classic-networks/end-in-two-large-linear-layers-and-an-output",
+    says="AlexNet and VGG end in two fully connected layers of 4096 units and a third, smaller one "
+    "that gives the output; no other layer is fully connected.",
+    cites=["001:29", "001:89"],
+    recorded=Holds(),
+)
+
+
+@two_large_linear_layers.judged(
+    subject=MODELS,
+    on=[*ALEXNETS, *ALL_VGGS],
+    flipped_by=[
+        surgeries.first_linear_removed,
+        surgeries.last_linear_removed,
+        surgeries.linear_appended,
+        convolution_appended,
+        few_hidden_units,
+    ],
+)
+def two_of_4096_and_a_smaller_one(models: Models, name: str) -> None:
+    from torch import nn
+
+    weighted = [one for one in models(name).modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+    widths = [layer.out_features for layer in weighted[-3:] if isinstance(layer, nn.Linear)]
+    assert widths[:2] == [4096, 4096], f"{name} ends in fully connected layers of {widths}"
+    assert len(widths) == 3, f"{name} ends in fully connected layers of {widths}"
+    assert widths[2] < 4096, f"{name} puts out {widths[2]} numbers"
+    others = linear_layers(models(name))[:-3]
+    assert not others, f"{name} has {len(others)} more fully connected layers"
+
+
+thousand_outputs = Claim(
+    "classic-networks/vgg-output-layer-has-1000-outputs",
+    says="The last fully connected layer of VGG has 1000 outputs.",
+    cites=["001:89"],
+    recorded=HoldsIf("the network is made for ImageNet"),
+)
+
+
+@thousand_outputs.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    when={"the network is made for ImageNet": lambda name: not name.startswith("lecture")},
+    flipped_by=[surgeries.outputs_doubled, surgeries.last_linear_removed],
+)
+def a_thousand_numbers_come_out(models: Models, name: str) -> None:
+    shape = traced(models(name), name)[-1].output_shape
+    assert shape == (1, 1000), f"{name} puts out {shape[1]} numbers"
+
+
+first_linear_dominates = Claim(
+    "classic-networks/first-linear-layer-holds-most-parameters",
+    says="Most parameters of VGG are in the first fully connected layer after the convolutions.",
+    cites=["001:36"],
+    recorded=Holds(),
+)
+
+
+@first_linear_dominates.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    flipped_by=[surgeries.first_linear_removed, few_hidden_units],
+)
+def first_linear_has_more_than_half(models: Models, name: str) -> dict[str, float]:
+    layers = counting.layer_parameters(models(name))
+    first = layers[surgeries.of_kind(models(name), "Linear")[0]]
+    total = sum(layers.values())
+    assert 2 * first > total, f"{name}: {first:,} of {total:,}"
+    return {"parameters": first, "share": first / total}
+
+
+# The map that reaches the head --------------------------------------------------------------------
+
+not_one_pixel = Claim(
+    "classic-networks/last-map-is-larger-than-1x1",
+    says="The maps that LeNet, AlexNet and VGG hand to their fully connected layers are larger "
+    "than 1x1, so that the first of these reads many values of each channel.",
+    cites=["001:32"],
+    recorded=Holds(),
+)
+
+
+@not_one_pixel.judged(subject=MODELS, on=CLASSIC, flipped_by=[global_last_pool])
+def last_map_has_many_pixels(models: Models, name: str) -> dict[str, int]:
+    channels, height, width = last_map(traced(convolutional_part(models(name)), name))
+    inputs = linear_layers(models(name))[0].in_features
+    assert height > 1, f"{name} ends in maps one pixel high"
+    assert width > 1, f"{name} ends in maps one pixel wide"
+    assert inputs == channels * height * width, f"{name} reads {inputs} of {channels} maps"
+    return {"height": height, "width": width, "inputs": inputs}
+
+
+OFTEN_7X7 = "after the convolutions the map is often 7x7"
+
+seven_by_seven = Claim(
+    "classic-networks/last-map-is-7x7",
+    says="The map that LeNet, AlexNet or VGG hands to its fully connected layers is 7x7.",
+    cites=["001:32"],
+    recorded=HoldsIf("the network is a VGG"),
+    reading_of=OFTEN_7X7,
+)
+
+
+@seven_by_seven.judged(
+    subject=MODELS,
+    on=CLASSIC,
+    when={"the network is a VGG": lambda name: name in ALL_VGGS},
+    flipped_by=[surgeries.last_max_pool_removed, surgeries.first_max_pool_removed],
+)
+def classic_map_is_7x7(models: Models, name: str) -> None:
+    _, height, width = last_map(traced(convolutional_part(models(name)), name))
+    assert (height, width) == (7, 7), f"{name} hands over {height}x{width}"
+
+
+FAMILIES = (
+    "alexnet",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "squeezenet1_0",
+    "densenet121",
+    "mobilenet_v2",
+    "shufflenet_v2_x1_0",
+    "mnasnet1_0",
+    "efficientnet_b0",
+    "convnext_tiny",
+)
+
+mostly_seven_by_seven = Claim(
+    "classic-networks/last-map-is-mostly-7x7",
+    says="In most families of ImageNet networks the last map of a 224x224 image is 7x7.",
+    cites=["001:32"],
+    recorded=Holds(),
+    reading_of=OFTEN_7X7,
+    cost="cpu",
+)
+
+
+def _first_stride_one(model: nn.Module) -> None:
+    convolutions(model)[0].stride = (1, 1)
+
+
+@mostly_seven_by_seven.judged(
+    subject=MODELS,
+    on=[FAMILIES],
+    flipped_by=[surgeries.surgery("first convolution of stride 1", _first_stride_one)],
+)
+def most_families_reach_7x7(models: Models, families: tuple[str, ...]) -> dict[str, str]:
+    sizes = {name: last_map(traced(models(name), name))[1:] for name in families}
+    count = Counter(sizes.values())[(7, 7)]
+    assert 2 * count > len(families), f"{count} of {len(families)} families reach 7x7"
+    return {name: f"{height}x{width}" for name, (height, width) in sizes.items()}
+
+
+# LeNet and AlexNet --------------------------------------------------------------------------------
+
+lenet_16_channels = Claim(
+    "classic-networks/lenet-last-convolution-has-16-channels",
+    says="The last convolution of LeNet has 16 output channels.",
+    cites=["001:34"],
+    recorded=Holds(),
+)
+
+
+@lenet_16_channels.judged(
+    subject=MODELS,
+    on=["lenet5"],
+    flipped_by=[last_convolution_widened, surgeries.last_convolution_removed],
+)
+def sixteen_maps(models: Models, name: str) -> None:
+    channels = convolutions(models(name))[-1].out_channels
+    assert channels == 16, f"the last convolution has {channels} output channels"
+
+
+lenet_5x5 = Claim(
+    "classic-networks/lenet-last-map-is-5x5",
+    says="LeNet hands 5x5 maps to its fully connected layers: half of the 10x10 that its last "
+    "convolution leaves of an image padded to 32x32.",
+    cites=["001:34"],
+    recorded=Holds(),
+)
+
+
+@lenet_5x5.judged(
+    subject=MODELS,
+    on=["lenet5"],
+    flipped_by=[
+        surgeries.padding_dropped,
+        surgeries.surgery("last pool removed", surgeries.removed("AvgPool2d", -1)),
+    ],
+)
+def pool_leaves_5x5(models: Models, name: str) -> None:
+    records = traced(convolutional_part(models(name)), name)
+    sizes = [one.output_shape[2:] for one in records if one.kind in ("Conv2d", "AvgPool2d")]
+    assert sizes[-2:] == [(10, 10), (5, 5)], f"the sizes are {sizes}"
+
+
+@lenet_5x5.judged(
+    subject=FORMULAS,
+    on=[(28, 2), (32, 0)],
+    flipped_by=[wrong_formulas.output_size_off_by_one, wrong_formulas.stride_forgotten],
+)
+def sizes_by_the_formula(formulas: Formulas, image: tuple[int, int]) -> None:
+    size, padding = image
+    first = formulas.output_size(formulas.output_size(size, 5, padding=padding), 2, stride=2)
+    second = formulas.output_size(first, 5)
+    assert second == 10, f"the last convolution leaves {second}"
+    assert formulas.output_size(second, 2, stride=2) == 5
+
+
+lenet_convolution_5x5 = Claim(
+    "classic-networks/lenet-last-convolution-puts-out-5x5",
+    says="The output of the last convolution of LeNet itself is 5x5.",
+    cites=["001:34"],
+    recorded=Refuted(instead="classic-networks/lenet-last-map-is-5x5"),
+)
+
+
+@lenet_convolution_5x5.judged(subject=MODELS, on=["lenet5"], flipped_by=[convolutions_for_pools])
+def last_convolution_leaves_5x5(models: Models, name: str) -> None:
+    records = traced(convolutional_part(models(name)), name)
+    _, _, height, width = [one.output_shape for one in records if one.kind == "Conv2d"][-1]
+    assert (height, width) == (5, 5), f"it is {height}x{width}; the pool after it halves that"
+
+
+lenet_120 = Claim(
+    "classic-networks/lenet-first-hidden-layer-has-120-units",
+    says="The first hidden fully connected layer of LeNet puts out 120 values, which are the "
+    "inputs of the next one.",
+    cites=["001:34"],
+    recorded=Holds(),
+)
+
+
+@lenet_120.judged(subject=MODELS, on=["lenet5"], flipped_by=[few_hidden_units])
+def hidden_layer_of_120(models: Models, name: str) -> dict[str, int]:
+    linear = [one for one in traced(models(name), name) if one.kind == "Linear"]
+    assert linear[0].output_shape == (1, 120), f"it puts out {linear[0].output_shape}"
+    assert linear[1].input_shape == (1, 120), f"the next one reads {linear[1].input_shape}"
+    return {"parameters": linear[0].parameters}
+
+
+alexnet_256_channels = Claim(
+    "classic-networks/alexnet-last-convolution-has-256-channels",
+    says="The last convolution of AlexNet has 256 output channels.",
+    cites=["001:35"],
+    recorded=Holds(),
+)
+
+
+@alexnet_256_channels.judged(
+    subject=MODELS,
+    on=ALEXNETS,
+    flipped_by=[last_convolution_widened],
+)
+def two_hundred_fifty_six_maps(models: Models, name: str) -> None:
+    channels = convolutions(models(name))[-1].out_channels
+    assert channels == 256, f"the last convolution of {name} has {channels} output channels"
+
+
+# VGG: channels, blocks and how the map shrinks ----------------------------------------------------
+
+vgg_512_channels = Claim(
+    "classic-networks/vgg-last-convolution-has-512-channels",
+    says="The last convolution of VGG has 512 output channels.",
+    cites=["001:36"],
+    recorded=Holds(),
+)
+
+
+@vgg_512_channels.judged(subject=MODELS, on=ALL_VGGS, flipped_by=[last_convolution_widened])
+def five_hundred_twelve_maps(models: Models, name: str) -> None:
+    channels = convolutions(models(name))[-1].out_channels
+    assert channels == 512, f"the last convolution of {name} has {channels} output channels"
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A network and the height and width of an image for it."""
+
+    network: str
+    height: int
+    width: int
+
+
+vgg_7x7 = Claim(
+    "classic-networks/vgg-last-map-is-7x7",
+    says="The map that VGG hands to its fully connected layers is 7x7.",
+    cites=["001:36"],
+    recorded=HoldsIf("height is 224 to 255", "width is 224 to 255"),
+)
+
+
+@vgg_7x7.judged(
+    subject=MODELS,
+    on=[
+        Sized(name, height, width)
+        for name in VGGS
+        for height, width in [
+            (224, 224),
+            (255, 224),
+            (223, 255),
+            (256, 224),
+            (255, 223),
+            (224, 256),
+        ]
+    ],
+    when={
+        "height is 224 to 255": lambda c: 224 <= c.height <= 255,
+        "width is 224 to 255": lambda c: 224 <= c.width <= 255,
+    },
+    flipped_by=[surgeries.last_max_pool_removed, first_convolution_unpadded],
+)
+def vgg_map_is_7x7(models: Models, c: Sized) -> None:
+    part = convolutional_part(models(c.network))
+    _, height, width = last_map(counting.trace(part, 1, 3, c.height, c.width))
+    assert (height, width) == (7, 7), f"{c.height}x{c.width} becomes {height}x{width}"
+
+
+@vgg_7x7.judged(
+    subject=FORMULAS,
+    on=PROOF,
+    flipped_by=[wrong_formulas.output_size_off_by_one, wrong_formulas.padding_counted_once],
+)
+def five_halvings_leave_seven(formulas: Formulas, _: Proof) -> None:
+    import z3
+
+    size = last = z3.Int("size")
+    for _block in range(5):
+        last = formulas.output_size(formulas.output_size(last, 3, padding=1), 2, stride=2)
+    solver = z3.Solver()
+    solver.add(size >= 32, (last == 7) != z3.And(size >= 224, size <= 255))
+    assert solver.check() == z3.unsat, f"size {solver.model()[size]} is an exception"
+
+
+convolutions_shrink = Claim(
+    "classic-networks/vgg-convolutions-shrink-the-map",
+    says="It is VGG's convolutions that bring the map from 224x224 down to 7x7.",
+    cites=["001:36"],
+    recorded=Refuted(instead="classic-networks/vgg-max-pools-alone-shrink-the-map"),
+)
+
+
+@convolutions_shrink.judged(subject=MODELS, on=ALL_VGGS, flipped_by=[convolutions_for_pools])
+def convolutions_make_maps_smaller(models: Models, name: str) -> None:
+    records = traced(convolutional_part(models(name)), name)
+    pairs = [(one.input_shape[2:], one.output_shape[2:]) for one in records if one.kind == "Conv2d"]
+    smaller = [after for before, after in pairs if after < before]
+    assert smaller, f"each of the {len(pairs)} convolutions of {name} keeps height and width"
+    assert smaller[-1] == (7, 7), f"the last of them leaves {smaller[-1]}"
+
+
+pools_shrink = Claim(
+    "classic-networks/vgg-max-pools-alone-shrink-the-map",
+    says="Every convolution of VGG keeps height and width, and every max pool halves them.",
+    cites=["001:36"],
+    recorded=Holds(),
+)
+
+
+@pools_shrink.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    flipped_by=[
+        convolutions_for_pools,
+        first_convolution_unpadded,
+        surgeries.max_pools_removed,
+    ],
+)
+def convolutions_keep_and_pools_halve(models: Models, name: str) -> None:
+    records = traced(convolutional_part(models(name)), name)
+    assert "MaxPool2d" in {one.kind for one in records}, f"{name} has no max pool"
+    for one in records:
+        factor = 2 if one.kind == "MaxPool2d" else 1
+        halved = tuple(side // factor for side in one.input_shape[2:])
+        assert one.output_shape[2:] == halved, (
+            f"{one.name} of {name} turns {one.input_shape[2:]} into {one.output_shape[2:]}"
+        )
+
+
+def blocks(model: nn.Module) -> list[int]:
+    """Count the convolutions before each max pool, and those after the last one."""
+    layers = [type(layer).__name__ for layer in model.modules()]
+    stages = "".join({"Conv2d": "c", "MaxPool2d": "p"}.get(kind, "") for kind in layers).split("p")
+    return [len(stage) for stage in stages]
+
+
+vgg_blocks = Claim(
+    "classic-networks/vgg-block-is-several-convolutions-and-a-max-pool",
+    says="Each block of a VGG is two or more convolutions and one max pool after them.",
+    cites=["001:88"],
+    recorded=HoldsIf("the network is deeper than VGG-11"),
+)
+
+
+@vgg_blocks.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    when={"the network is deeper than VGG-11": lambda name: "vgg11" not in name},
+    flipped_by=[
+        surgeries.last_max_pool_removed,
+        surgeries.last_convolution_removed,
+        surgeries.max_pools_removed,
+    ],
+)
+def several_convolutions_before_each_pool(models: Models, name: str) -> dict[str, str]:
+    *stages, left_over = blocks(models(name))
+    assert stages, f"{name} has no max pool"
+    assert min(stages) >= 2, f"{name} has blocks of {stages} convolutions"
+    assert left_over == 0, f"{name} has {left_over} convolutions after its last max pool"
+    return {"convolutions": "-".join(map(str, stages))}
+
+
+four_blocks = Claim(
+    "classic-networks/vgg-has-four-blocks",
+    says="The VGG network is made of four VGG blocks.",
+    cites=["001:89"],
+    recorded=Refuted(instead="classic-networks/vgg-has-five-blocks"),
+)
+
+
+@four_blocks.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    flipped_by=[surgeries.first_max_pool_removed, surgeries.last_max_pool_removed],
+)
+def four_max_pools(models: Models, name: str) -> None:
+    *stages, _ = blocks(models(name))
+    assert len(stages) == 4, f"{name} has {len(stages)} max pools, one at the end of each block"
+
+
+five_blocks = Claim(
+    "classic-networks/vgg-has-five-blocks",
+    says="The VGG network is made of five VGG blocks.",
+    cites=["001:89"],
+    recorded=Holds(),
+)
+
+
+@five_blocks.judged(
+    subject=MODELS,
+    on=ALL_VGGS,
+    flipped_by=[
+        surgeries.first_max_pool_removed,
+        surgeries.last_max_pool_removed,
+        only_two_convolutions,
+    ],
+)
+def five_max_pools_after_convolutions(models: Models, name: str) -> None:
+    *stages, _ = blocks(models(name))
+    assert len(stages) == 5, f"{name} has {len(stages)} max pools"
+    assert all(stages), f"{name} has a max pool without a convolution before it: {stages}"
+
+
+# The memory of VGG: four readings of "about 700M" -------------------------------------------------
+
+ABOUT_700M = "VGG takes about 700M of memory"
+
+
+def about_700(number: float, what: str) -> None:
+    """Assert that a number rounds to seven hundred."""
+    assert 650 <= number < 750, f"{what}: {number:.1f}"
+
+
+def parameters_in_millions(models: Models, name: str) -> float:
+    return counting.parameter_count(models(name)) / 1e6
+
+
+seven_hundred_million_parameters = Claim(
+    "classic-networks/vgg-has-700-million-parameters",
+    says="VGG has about 700 million parameters.",
+    cites=["001:36"],
+    recorded=Refuted(instead="classic-networks/vgg-weights-take-531-to-575-megabytes"),
+    reading_of=ABOUT_700M,
+)
+
+
+@seven_hundred_million_parameters.judged(
+    subject=MODELS,
+    on=VGGS,
+    flipped_by=[surgeries.surgery("22,800 hidden units", first_hidden_layer(22_800))],
+)
+def parameters_are_700_million(models: Models, name: str) -> None:
+    about_700(parameters_in_millions(models, name), f"million parameters of {name}")
+
+
+seven_hundred_megabytes_of_weights = Claim(
+    "classic-networks/vgg-weights-take-700-megabytes",
+    says="The weights of VGG take about 700 MB, at four bytes each.",
+    cites=["001:36"],
+    recorded=Refuted(instead="classic-networks/vgg-weights-take-531-to-575-megabytes"),
+    reading_of=ABOUT_700M,
+)
+
+
+@seven_hundred_megabytes_of_weights.judged(
+    subject=MODELS,
+    on=VGGS,
+    flipped_by=[surgeries.surgery("5500 hidden units", first_hidden_layer(5500))],
+)
+def weights_take_700_megabytes(models: Models, name: str) -> None:
+    about_700(4 * parameters_in_millions(models, name), f"megabytes of weights of {name}")
+
+
+seven_hundred_megabytes_with_gradients = Claim(
+    "classic-networks/vgg-weights-and-gradients-take-700-megabytes",
+    says="The weights of VGG and their gradients together take about 700 MB, at four bytes each.",
+    cites=["001:36"],
+    recorded=Refuted(instead="classic-networks/vgg-weights-take-531-to-575-megabytes"),
+    reading_of=ABOUT_700M,
+)
+
+
+@seven_hundred_megabytes_with_gradients.judged(
+    subject=MODELS,
+    on=VGGS,
+    flipped_by=[surgeries.surgery("2380 hidden units", first_hidden_layer(2380))],
+)
+def weights_and_gradients_take_700_megabytes(models: Models, name: str) -> None:
+    about_700(2 * 4 * parameters_in_millions(models, name), f"megabytes of {name}, with gradients")
+
+
+seven_hundred_megabytes_with_maps = Claim(
+    "classic-networks/vgg-weights-and-maps-take-700-megabytes",
+    says="The weights of VGG and the outputs of all its layers for one image, each kept apart, "
+    "together take about 700 MB, at four bytes each.",
+    cites=["001:36"],
+    recorded=HoldsIf("the network is VGG-16 or VGG-19"),
+    reading_of=ABOUT_700M,
+)
+
+
+@seven_hundred_megabytes_with_maps.judged(
+    subject=MODELS,
+    on=VGGS,
+    when={"the network is VGG-16 or VGG-19": lambda name: name in ("vgg16", "vgg19")},
+    flipped_by=[surgeries.max_pools_removed, few_hidden_units],
+)
+def weights_and_maps_take_700_megabytes(models: Models, name: str) -> dict[str, float]:
+    outputs = counting.activation_count(models(name), 1, 3, 224, 224) / 1e6
+    total = 4 * (parameters_in_millions(models, name) + outputs)
+    about_700(total, f"megabytes of weights and maps of {name}")
+    return {"megabytes": total}
+
+
+half_a_gigabyte = Claim(
+    "classic-networks/vgg-weights-take-531-to-575-megabytes",
+    says="The weights of VGG-11, 13, 16 and 19 take 531, 532, 553 and 575 MB, at four bytes each.",
+    cites=["001:36"],
+    recorded=Holds(),
+)
+
+
+@half_a_gigabyte.judged(
+    subject=MODELS,
+    on=VGGS,
+    flipped_by=[
+        surgeries.last_linear_removed,
+        surgeries.last_convolution_removed,
+        surgeries.outputs_doubled,
+        few_hidden_units,
+    ],
+)
+def weights_take_half_a_gigabyte(models: Models, name: str) -> dict[str, float]:
+    megabytes = 4 * parameters_in_millions(models, name)
+    expected = {"vgg11": 531, "vgg13": 532, "vgg16": 553, "vgg19": 575}[name]
+    assert round(megabytes) == expected, f"{name} takes {megabytes:.1f} MB"
+    return {"megabytes": megabytes}
+
+
+# Networks after VGG -------------------------------------------------------------------------------
+
+blocks_repeat = Claim(
+    "classic-networks/later-networks-repeat-a-block",
+    says="Networks later than AlexNet and VGG repeat a block of their own, a group of two or more "
+    "convolutions; NiN is one of them.",
+    cites=["001:63"],
+    recorded=HoldsIf("the network is not one of the classic ones"),
+)
+
+
+def _blocks_emptied(model: nn.Module) -> None:
+    from torch import nn
+
+    for part in model.children():
+        for name, _ in list(part.named_children()):
+            setattr(part, name, nn.Identity())
+
+
+@blocks_repeat.judged(
+    subject=MODELS,
+    on=[
+        "lenet5",
+        "alexnet",
+        "vgg16",
+        "lecture-nin",
+        "squeezenet1_0",
+        "resnet18",
+        "googlenet",
+        "mobilenet_v2",
+    ],
+    when={"the network is not one of the classic ones": lambda name: name not in CLASSIC},
+    flipped_by=[surgeries.surgery("blocks emptied", _blocks_emptied)],
+)
+def four_blocks_of_one_kind(models: Models, name: str) -> dict[str, int]:
+    kinds: Counter[str] = Counter()
+    for layer in models(name).modules():
+        if len(convolutions(layer)) > 1:
+            children = [type(child).__name__ for child in layer.children()]
+            kinds[f"{type(layer).__name__} of {'-'.join(children)}"] += 1
+    times = max(kinds.values(), default=0)
+    assert times >= 4, f"no group of convolutions of {name} comes more than {times} times"
+    return {"blocks": times}

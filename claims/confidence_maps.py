@@ -1,1 +1,498 @@
-"""To be written."""
+"""Category confidence maps: the last maps before the global average, and what they say.
+
+Document 000 (lines 48 and 50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from claims.cases import POINTWISE, Convolution, integers
+from claims.checks import close, same
+from claims.core.claim import Claim
+from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted, Undecided
+from claims.faults import formulas as wrong_layers
+from claims.faults import models as surgeries
+from claims.faults import operators as faults
+from claims.global_average_pooling import MAPS, Maps, max_for_average
+from claims.subjects import (
+    LAYERS,
+    MODELS,
+    MODELS_WITH_WEIGHTS,
+    OPERATORS,
+    RUNS,
+    Evidence,
+    Layers,
+    Models,
+)
+from nin_ref import counting, oracle
+from nin_ref.operators import Operators
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# The maps and the scores --------------------------------------------------------------------------
+
+last_maps = Claim(
+    "confidence-maps/are-the-maps-of-the-last-convolution",
+    says="The maps that the last convolution and its ReLU put out are the category confidence "
+    "maps: one for each class, with the class score as its average.",
+    cites=["000:48"],
+    recorded=HoldsIf("no linear layer follows the average"),
+)
+
+# Small images that each network takes; sizes of the maps differ in height and width.
+IMAGES = {
+    "cifar10-nin": (2, 3, 12, 20),
+    "mnist-nin": (2, 1, 12, 20),
+    "lecture-nin": (1, 1, 99, 131),
+    "handwritten-nin": (2, 3, 32, 32),
+}
+
+
+def _softmax_appended(model: nn.Module) -> nn.Module:
+    from torch import nn
+
+    return nn.Sequential(model, nn.Softmax(1))
+
+
+def _classes_reversed(model: nn.Module) -> None:
+    from torch import nn
+
+    class Reversed(nn.Flatten):
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            return super().forward(maps).flip(1)
+
+    for name in surgeries.of_kind(model, "Flatten"):
+        surgeries.put(model, name, Reversed())
+
+
+@last_maps.judged(
+    subject=MODELS_WITH_WEIGHTS,
+    on=list(IMAGES),
+    when={"no linear layer follows the average": lambda name: name != "handwritten-nin"},
+    flipped_by=[
+        max_for_average,
+        surgeries.surgery("softmax at the end", _softmax_appended),
+        surgeries.surgery("classes in reverse order", _classes_reversed),
+    ],
+)
+def averages_of_the_last_maps_are_the_scores(models: Models, name: str) -> None:
+    import torch
+
+    model = models(name)
+    maps: list[torch.Tensor] = []
+    last = model.get_submodule(surgeries.of_kind(model, "Conv2d")[-1])
+    hook = last.register_forward_hook(lambda _layer, _inputs, output: maps.append(output.relu()))
+    with torch.no_grad():
+        scores = model(torch.tensor(integers(0, *IMAGES[name]))).numpy()
+    hook.remove()
+    averages = maps[0].numpy().sum(axis=(2, 3)) / maps[0][0, 0].numel()
+    assert averages.shape == scores.shape, (
+        f"{name} has {averages.shape[1]} last maps and {scores.shape[1]} classes"
+    )
+    close(scores, averages, f"the scores of {name}")
+
+
+sum_of_contributions = Claim(
+    "confidence-maps/a-score-is-the-sum-of-its-pixels-shares",
+    says="A class score is the mean brightness of its confidence map, so that every pixel adds its "
+    "value over height times width to it: without the pixel the score is less by just this.",
+    cites=["000:48"],
+    recorded=Holds(),
+)
+
+
+@sum_of_contributions.judged(
+    subject=OPERATORS,
+    on=MAPS,
+    flipped_by=[
+        faults.global_max_for_mean,
+        faults.global_sum_for_mean,
+        faults.global_mean_of_positive,
+        faults.global_mean_over_channels,
+        faults.global_mean_divides_by_height,
+        faults.wrong(
+            "global mean of the pixels that are not zero",
+            "global_avg_pool2d",
+            lambda f, x: x.sum(axis=(2, 3)) / np.maximum((x != 0).sum(axis=(2, 3)), 1),
+        ),
+    ],
+)
+def score_without_a_pixel(ops: Operators, c: Maps) -> None:
+    scores = ops.global_avg_pool2d(c.x)
+    close(scores, c.mean, "the mean brightness")
+    rng = np.random.default_rng(c.seed)
+    row, column = rng.integers(c.height), rng.integers(c.width)
+    without = c.x.copy()
+    without[:, :, row, column] = 0
+    share = c.x[:, :, row, column] / (c.height * c.width)
+    close(scores - ops.global_avg_pool2d(without), share, f"the share of pixel {row}, {column}")
+
+
+# What a pixel says --------------------------------------------------------------------------------
+
+LIKELIHOOD = "the value of a pixel is how likely the class is there"
+
+pixel_is_probability = Claim(
+    "confidence-maps/a-pixel-is-a-probability",
+    says="The value of a pixel in a confidence map is how likely its class is at that place, a "
+    "number between 0 and 1.",
+    cites=["000:48"],
+    recorded=Refuted(instead="confidence-maps/brightness-has-no-scale"),
+    reading_of=LIKELIHOOD,
+)
+
+
+@pixel_is_probability.judged(subject=OPERATORS, on=POINTWISE, flipped_by=[faults.relu_capped])
+def between_zero_and_one(ops: Operators, c: Convolution) -> None:
+    maps = ops.relu(ops.conv2d(c.x, c.weight, c.bias))
+    assert maps.min() >= 0, f"a pixel of a map has the value {maps.min():g}"
+    assert maps.max() <= 1, f"a pixel of a map has the value {maps.max():g}"
+
+
+no_scale = Claim(
+    "confidence-maps/brightness-has-no-scale",
+    says="The brightness of confidence maps has no scale of its own: with twice the weights and "
+    "biases in the last convolution every pixel is twice as bright, and the largest score still "
+    "belongs to the same class.",
+    cites=["000:48"],
+    recorded=Holds(),
+)
+
+
+@no_scale.judged(
+    subject=OPERATORS,
+    on=POINTWISE,
+    flipped_by=[
+        faults.relu_capped,
+        faults.bias_missing,
+        faults.channel_ignored,
+        faults.weight_transposed,
+        faults.global_max_for_mean,
+        faults.global_mean_divides_by_height,
+    ],
+)
+def twice_as_bright(ops: Operators, c: Convolution) -> None:
+    maps = oracle.relu(oracle.conv2d(c.x, c.weight, c.bias))
+    brighter = ops.relu(ops.conv2d(c.x, 2 * c.weight, 2 * c.bias))
+    same(brighter, 2 * maps, "the brighter maps")
+    scores = maps.sum(axis=(2, 3)) / (c.height * c.width)
+    brighter_scores = ops.global_avg_pool2d(brighter)
+    close(brighter_scores, 2 * scores, "the scores of the brighter maps")
+
+
+pixel_fixed_by_training = Claim(
+    "confidence-maps/a-pixel-is-fixed-by-the-scores",
+    says="What is trained are class probabilities, and these say how bright each pixel of each "
+    "confidence map is: other maps give other probabilities.",
+    cites=["000:48"],
+    recorded=Refuted(instead="confidence-maps/different-maps-give-the-same-probabilities"),
+    reading_of=LIKELIHOOD,
+)
+
+PIXEL_BY_PIXEL = faults.wrong(
+    "average weighs each pixel by its place",
+    "global_avg_pool2d",
+    lambda f, x: f(x * (1 + np.arange(np.prod(x.shape[2:]))).reshape(x.shape[2:])),
+)
+
+SIZES = [(3, 5, 7), (2, 2, 1), (4, 1, 3)]
+
+
+@pixel_fixed_by_training.judged(subject=OPERATORS, on=SIZES, flipped_by=[PIXEL_BY_PIXEL])
+def moved_spot_changes_probabilities(ops: Operators, size: tuple[int, int, int]) -> None:
+    maps = np.zeros((2, *size))
+    maps[0, 0, 0, 0] = maps[1, 0, -1, -1] = 9
+    here, there = ops.softmax(ops.global_avg_pool2d(maps), 1)
+    assert abs(here - there).max() > 1e-9, (
+        f"bright spot in the top left or bottom right corner of map 0: {here[0]:.3f} both times"
+    )
+
+
+different_maps = Claim(
+    "confidence-maps/different-maps-give-the-same-probabilities",
+    says="The class probabilities do not say how bright a pixel is: any field of mean zero may be "
+    "added to one map, and any field at all to all maps alike, and they stay as they are.",
+    cites=["000:48"],
+    recorded=Holds(),
+)
+
+
+@different_maps.judged(
+    subject=OPERATORS,
+    on=MAPS,
+    flipped_by=[
+        PIXEL_BY_PIXEL,
+        faults.global_max_for_mean,
+        faults.global_mean_of_positive,
+        faults.global_mean_of_first_row,
+        faults.softmax_unnormalised,
+        faults.softmax_of_negated,
+        faults.softmax_over_batch,
+    ],
+)
+def added_fields_are_not_seen(ops: Operators, c: Maps) -> None:
+    fields = integers(c.seed + 1, 2, c.height, c.width)
+    shuffled = np.random.default_rng(c.seed).permuted(fields[0].ravel()).reshape(c.height, c.width)
+    changed = c.x + fields[1]
+    changed[:, c.seed % c.channels] += fields[0] - shuffled
+    shares = np.exp(c.mean) / np.exp(c.mean).sum(axis=1, keepdims=True)
+    close(ops.softmax(ops.global_avg_pool2d(c.x), 1), shares, "the probabilities")
+    close(ops.softmax(ops.global_avg_pool2d(changed), 1), shares, "those of the changed maps")
+
+
+# Places in the map and in the image ---------------------------------------------------------------
+
+INPUTS = {
+    "cifar10-nin": (1, 3, 32, 32),
+    "lecture-nin": (1, 1, 224, 224),
+    "table-nin": (1, 3, 224, 224),
+    "mnist-nin": (1, 1, 28, 28),
+    "svhn-nin": (1, 3, 32, 32),
+}
+# Receptive fields have a side of 27 in cifar10-nin, 35 in mnist-nin and svhn-nin, else 195.
+SMALLER_THAN_THE_IMAGE: dict[str, Callable[[str], bool]] = {
+    "the receptive field is smaller than the image": lambda name: (
+        name not in ("mnist-nin", "svhn-nin")
+    )
+}
+
+
+def spans(model: nn.Module, name: str) -> list[tuple[int, int]]:
+    """Return the first and last image row that each pixel on the diagonal of the last maps sees."""
+    from torch import nn
+
+    assert isinstance(model, nn.Sequential)
+    maps = model[:-2]
+    rows = counting.trace(maps, *INPUTS[name])[-1].output_shape[2]
+    found = []
+    for row in range(rows):
+        seen = counting.gradient_support(maps, INPUTS[name], output_position=(row, row))
+        inside = np.flatnonzero(seen.any(axis=1))
+        assert (seen.any(axis=0) == seen.any(axis=1)).all()
+        found.append((int(inside[0]), int(inside[-1])))
+    return found
+
+
+def _first(model: nn.Module, layer: nn.Module) -> None:
+    """Put a layer in front of the first pool."""
+    from torch import nn
+
+    name = surgeries.of_kind(model, "MaxPool2d")[0]
+    surgeries.put(model, name, nn.Sequential(layer, model.get_submodule(name)))
+
+
+def _everything_mixed(model: nn.Module) -> None:
+    from torch import nn
+
+    class Mixed(nn.Module):
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            return maps.mean(dim=(2, 3), keepdim=True).expand_as(maps)
+
+    _first(model, Mixed())
+
+
+def _upside_down(model: nn.Module) -> None:
+    from torch import nn
+
+    class UpsideDown(nn.Module):
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            return maps.flip((2, 3))
+
+    _first(model, UpsideDown())
+
+
+mixed = surgeries.surgery("all places mixed before the first pool", _everything_mixed)
+
+own_place = Claim(
+    "confidence-maps/a-pixel-looks-at-its-own-place",
+    says="Each pixel of a confidence map belongs to a place of the image: what it sees of the "
+    "image lies around the same relative place, and each pixel sees another part.",
+    cites=["000:48"],
+    recorded=HoldsIf("the receptive field is smaller than the image"),
+    cost="cpu",
+)
+
+
+@own_place.judged(
+    subject=MODELS,
+    on=list(INPUTS),
+    when=SMALLER_THAN_THE_IMAGE,
+    flipped_by=[mixed, surgeries.surgery("maps upside down", _upside_down)],
+)
+def seen_rows_move_with_the_pixel(models: Models, name: str) -> None:
+    seen = spans(models(name), name)
+    step = INPUTS[name][2] / len(seen)
+    for pixel, (first, last) in enumerate(seen):
+        place = (pixel + 0.5) * step
+        assert first <= place <= last, f"{name}: pixel {pixel} sees rows {first} to {last}"
+    for (first, last), (later_first, later_last) in pairwise(seen):
+        assert (first, last) != (later_first, later_last), f"{name}: two pixels see the same"
+        assert first <= later_first, f"{name}: a later pixel begins to see earlier"
+        assert last <= later_last, f"{name}: a later pixel stops to see earlier"
+
+
+part_of_the_image = Claim(
+    "confidence-maps/a-pixel-sees-a-part-of-the-image",
+    says="A pixel of a confidence map stands for a part of the image: none sees all of it.",
+    cites=["000:48"],
+    recorded=HoldsIf("the receptive field is smaller than the image"),
+    cost="cpu",
+)
+
+
+@part_of_the_image.judged(
+    subject=MODELS,
+    on=list(INPUTS),
+    when=SMALLER_THAN_THE_IMAGE,
+    flipped_by=[mixed],
+)
+def no_pixel_sees_everything(models: Models, name: str) -> dict[str, int]:
+    seen = spans(models(name), name)
+    side = INPUTS[name][2]
+    widest = max(last - first + 1 for first, last in seen)
+    assert widest < side, f"{name}: a pixel sees all {side} rows of the image"
+    return {"rows of the image": side, "rows that a pixel sees": widest, "pixels": len(seen)}
+
+
+# Where the object is ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlantedPatterns:
+    """Noise images with a 5x5 pattern of one of four kinds, and the kernel that looks for it."""
+
+    kernel: int
+    seed: int
+    side: int = 12
+
+
+def peaks_on_the_pattern(layers: Layers, c: PlantedPatterns) -> float:
+    """Train on which pattern an image holds; return how often its class map is brightest on it."""
+    import torch
+
+    patterns = 2 * torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(c.seed)).sign()
+
+    def draw(images: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        noise = torch.randn(images, 1, c.side, c.side)
+        labels = torch.arange(images) % 4
+        corners = torch.randint(0, c.side - 4, (images, 2))
+        for image, label, (top, left) in zip(noise, labels, corners.tolist(), strict=True):
+            image[0, top : top + 5, left : left + 5] = patterns[label]
+        return noise, labels, corners + 2
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(c.seed)
+        maps_of = layers.Sequential(
+            layers.Conv2d(1, 8, c.kernel, padding=c.kernel // 2),
+            layers.ReLU(),
+            layers.Conv2d(8, 8, 1),
+            layers.ReLU(),
+            layers.Conv2d(8, 4, 1),
+        )
+        network = layers.Sequential(maps_of, layers.AdaptiveAvgPool2d(1), layers.Flatten())
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+        loss = layers.CrossEntropyLoss()
+        for _ in range(200):
+            images, labels, _ = draw(64)
+            optimiser.zero_grad()
+            loss(network(images), labels).backward()
+            optimiser.step()
+        images, labels, centres = draw(400)
+    with torch.no_grad():
+        right = (network(images).argmax(1) == labels).float().mean()
+        brightest = maps_of(images)[torch.arange(400), labels].flatten(1).argmax(1)
+    if right < 0.8:
+        raise NoVerdictError(f"the network tells the patterns apart in only {right:.0%} of images")
+    places = torch.stack([brightest // c.side, brightest % c.side], dim=1)
+    return float(((places - centres).abs().amax(1) <= 2).float().mean())
+
+
+def _rolled(build: Any, *args: Any, **options: Any) -> nn.Module:
+    convolution: nn.Module = build(*args, **options)
+    convolution.register_forward_hook(lambda _layer, _inputs, y: y.roll((2, 2), dims=(2, 3)))
+    return convolution
+
+
+finds_planted_pattern = Claim(
+    "confidence-maps/a-map-is-brightest-where-its-object-is",
+    says="Trained on class labels alone, a network with a global average makes the confidence map "
+    "of the class brightest where the object is.",
+    cites=["000:48"],
+    recorded=HoldsIf("a pixel sees a small part of the image"),
+    reading_of="the map of a class is bright where the object is",
+    cost="cpu",
+)
+
+
+@finds_planted_pattern.judged(
+    subject=LAYERS,
+    on=[PlantedPatterns(kernel, seed) for kernel in (5, 23) for seed in range(2)],
+    when={"a pixel sees a small part of the image": lambda c: c.kernel == 5},
+    flipped_by=[wrong_layers.layer("convolutions shifted by two pixels", "Conv2d", _rolled)],
+)
+def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
+    share = peaks_on_the_pattern(layers, c)
+    assert share >= 0.75, (
+        f"kernel {c.kernel} on {c.side}x{c.side} images: the map of the class is brightest on the "
+        "pattern in less than three of four images"
+    )
+
+
+finds_objects = Claim(
+    "confidence-maps/maps-find-objects-in-photographs",
+    says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of a "
+    "class is brightest in the quarter that holds its object.",
+    cites=["000:48"],
+    recorded=Undecided(
+        "for 8 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is that "
+        "of the quarter's image by 30 points more often than with shuffled quarters"
+    ),
+    reading_of="the map of a class is bright where the object is",
+)
+
+
+@finds_objects.judged(subject=RUNS, on=["class of each quarter of a mosaic"])
+def brightest_quarter_holds_the_object(evidence: Evidence, _: str) -> None:
+    evidence.await_runs({"cifar10": 8})
+
+
+shows_evidence = Claim(
+    "confidence-maps/show-what-a-decision-rests-on",
+    says="The bright places of a confidence map show on what in the image the network decided: "
+    "with them covered the class score falls more than with as large a part elsewhere.",
+    cites=["000:48"],
+    recorded=Undecided(
+        "for 8 seeds of cifar10, 1,000 test images each: the score's fall with the brightest fifth "
+        "of the places covered against a random fifth, paired t-test over seeds"
+    ),
+)
+
+
+@shows_evidence.judged(subject=RUNS, on=["fall of the score by covered places"])
+def covered_evidence_lowers_the_score(evidence: Evidence, _: str) -> None:
+    evidence.await_runs({"cifar10": 8})
+
+
+mlpconv_makes_average_work = Claim(
+    "confidence-maps/mlpconv-layers-make-the-average-accurate",
+    says="It is the mlpconv layers that make maps precise enough for the average: on them the "
+    "global average gains more over a fully connected layer than on plain convolutions.",
+    cites=["000:50"],
+    recorded=Undecided(
+        "the interaction of trunk and head in the test error, mlpconv or plain by average or fully "
+        "connected, 8 seeds each, delta 0.3 points"
+    ),
+)
+
+
+@mlpconv_makes_average_work.judged(subject=RUNS, on=["test error by trunk and head"])
+def gain_is_larger_on_mlpconv(evidence: Evidence, _: str) -> None:
+    evidence.await_runs({"cifar10": 8, "cifar10-fc-head": 8, "plain-gap": 8, "plain-fc": 8})

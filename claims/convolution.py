@@ -26,6 +26,24 @@ from nin_ref import oracle
 from nin_ref.operators import Operators
 from nin_ref.oracle import Pair
 
+
+def wide(numbers: Array) -> Array:
+    """Scale whole numbers so that float32 would round them; float64 still sums them exactly."""
+    return numbers * (2**25 + 1)
+
+
+def in_float32(method: str) -> Fault[Operators]:
+    """Return the fault that an operator, or its gradients, are computed in float32."""
+
+    def rounded(f: Callable[..., Any], *arrays: Array | None, **options: Any) -> Any:
+        result = f(*(None if a is None else a.astype(np.float32) for a in arrays), **options)
+        if isinstance(result, tuple):
+            return tuple(gradient.astype(np.float64) for gradient in result)
+        return result.astype(np.float64)
+
+    return faults.wrong(f"{method} computed in float32", method, rounded)
+
+
 # A linear operation -------------------------------------------------------------------------------
 
 
@@ -80,6 +98,7 @@ is_linear = Claim(
         faults.weight_by_input,
         faults.bias_missing,
         faults.padded_by_edge,
+        in_float32("conv2d"),
         faults.wrong(
             "output cut off at zero", "conv2d", lambda f, *a, **o: np.maximum(f(*a, **o), 0)
         ),
@@ -88,13 +107,13 @@ is_linear = Claim(
 )
 def sums_and_multiples_pass_through(ops: Operators, c: Superposition) -> None:
     bias = c.bias if c.biased else None
-    one, other, both = (
-        ops.conv2d(x, c.weight, bias, **c.options) for x in (c.x, c.other, c.factor * c.x + c.other)
-    )
+    images = wide(c.x), c.other
+    one, other = (ops.conv2d(x, c.weight, bias, **c.options) for x in images)
+    both = ops.conv2d(c.factor * images[0] + images[1], c.weight, bias, **c.options)
     same(both, c.factor * one + other, "the output for the sum")
     if not c.biased:
-        expected = [oracle.conv2d(x, c.weight, **c.options) for x in (c.x, c.other)]
-        same(both, c.factor * expected[0] + expected[1], "the output for the sum")
+        one, other = (oracle.conv2d(x, c.weight, **c.options) for x in images)
+        same(both, c.factor * one + other, "the output for the sum")
 
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -116,9 +135,10 @@ def in_every_padding_mode(layers: Layers, mode: str) -> None:
     import torch
 
     one, other = integers(1, 2, 3, 5, 4), integers(2, 2, 3, 5, 4)
-    weight = integers(3, 6, 3, 3, 2)
     layer = layers.Conv2d(3, 6, (3, 2), padding=1, padding_mode=mode, bias=False).double()
-    layer.load_state_dict({"weight": torch.from_numpy(weight)})
+    for parameter in layer.parameters():
+        parameter.data = torch.from_numpy(integers(3, *parameter.shape, low=1))
+    weight = integers(3, 6, 3, 3, 2, low=1)
     both: Array = layer(torch.from_numpy(2 * one + other)).detach().numpy()
     margins = ((0, 0), (0, 0), (1, 1), (1, 1))
     padded = [np.pad(x, margins, mode=PADDING_MODES[mode]) for x in (one, other)]  # type: ignore[call-overload]
@@ -167,11 +187,12 @@ def matrix(c: Convolution) -> Array:
         faults.groups_interleaved,
         faults.bias_subtracted,
         faults.sum_over_batch,
+        in_float32("conv2d"),
     ],
 )
 def convolution_equals_matrix_product(ops: Operators, c: Convolution) -> None:
-    expected = np.einsum("oyxchw,nchw->noyx", matrix(c), c.x) + c.bias[:, None, None]
-    same(ops.conv2d(c.x, c.weight, c.bias, **c.options), expected, "the convolution")
+    expected = np.einsum("oyxchw,nchw->noyx", matrix(c), wide(c.x)) + c.bias[:, None, None]
+    same(ops.conv2d(wide(c.x), c.weight, c.bias, **c.options), expected, "the convolution")
 
 
 @is_a_matrix.judged(
@@ -183,17 +204,17 @@ def convolution_equals_matrix_product(ops: Operators, c: Convolution) -> None:
         faults.weight_gradient_of_first_image,
         faults.weight_gradient_averaged,
         faults.bias_gradient_missing,
+        in_float32("conv2d_gradients"),
     ],
 )
 def gradients_equal_transposed_product(ops: Operators, c: Convolution) -> None:
-    of_input, of_weight, of_bias = ops.conv2d_gradients(
-        c.x, c.weight, c.output_gradient, **c.options
-    )
-    expected = np.einsum("oyxchw,noyx->nchw", matrix(c), c.output_gradient)
+    pulled = wide(c.output_gradient)
+    of_input, of_weight, of_bias = ops.conv2d_gradients(c.x, c.weight, pulled, **c.options)
+    expected = np.einsum("oyxchw,noyx->nchw", matrix(c), pulled)
     same(of_input, expected, "the gradient of the input")
-    _, expected, _ = oracle.conv2d_gradients(c.x, c.weight, c.output_gradient, **c.options)
+    _, expected, _ = oracle.conv2d_gradients(c.x, c.weight, pulled, **c.options)
     same(of_weight, expected, "the gradient of the weights")
-    same(of_bias, c.output_gradient.sum(axis=(0, 2, 3)), "the gradient of the biases")
+    same(of_bias, pulled.sum(axis=(0, 2, 3)), "the gradient of the biases")
 
 
 # Four axes ----------------------------------------------------------------------------------------
@@ -270,30 +291,15 @@ axes_mean = Claim(
 )
 def an_impulse_spreads_over_its_windows(ops: Operators, c: Convolution) -> None:
     before = ops.conv2d(c.x, c.weight, c.bias, **c.options)
-    depth, filters = c.in_channels // c.groups, c.out_channels // c.groups
     rng = np.random.default_rng(c.seed)
-    for n in range(c.batch):
-        channel, *place = rng.integers([c.in_channels, c.height, c.width])
+    for image in range(c.batch):
+        place = tuple(rng.integers([c.in_channels, c.height, c.width]).tolist())
         bumped = c.x.copy()
-        bumped[n, channel, *place] += 1
+        bumped[image][place] += 1
         expected = np.zeros(c.output_gradient.shape)
-        group = channel // depth
-        outputs = slice(group * filters, (group + 1) * filters)
-        for taps in itertools.product(range(c.kernel[0]), range(c.kernel[1])):
-            reach = [
-                divmod(at + pad - tap * dilation, stride)
-                for at, pad, tap, dilation, stride in zip(
-                    place, c.padding, taps, c.dilation, c.stride, strict=True
-                )
-            ]
-            if all(
-                rest == 0 and 0 <= at < size
-                for (at, rest), size in zip(reach, expected.shape[2:], strict=True)
-            ):
-                (y, _), (x, _) = reach
-                expected[n, outputs, y, x] = c.weight[outputs, channel % depth, *taps]
+        expected[image] = matrix(c)[:, :, :, *place]
         after = ops.conv2d(bumped, c.weight, c.bias, **c.options)
-        same(after - before, expected, f"the effect of channel {channel} at {place} of image {n}")
+        same(after - before, expected, f"the effect of place {place} of image {image}")
 
 
 # How many weights ---------------------------------------------------------------------------------
@@ -314,9 +320,15 @@ class Layer:
     def made_of(self, layers: Layers) -> dict[str, int]:
         """Make the layer, and return the size of each of its parameters."""
         layer = layers.Conv2d(
-            self.in_channels, self.out_channels, self.kernel, self.stride, self.padding,
-            groups=self.groups, bias=self.bias, device="meta",
-        )  # fmt: skip
+            self.in_channels,
+            self.out_channels,
+            self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+            bias=self.bias,
+            device="meta",
+        )
         return {name: parameter.numel() for name, parameter in layer.named_parameters()}
 
 
@@ -391,8 +403,8 @@ def formula_is_that_product(formulas: Formulas, _: Proof) -> None:
 
 all_parameters = Claim(
     "convolution/parameter-count-with-groups-and-bias",
-    says="Whatever its stride and padding, a convolution layer in g groups has a g-th of the weights "
-    "that it has in one group, and if it has biases one for each output channel.",
+    says="Whatever its stride and padding, a convolution layer in g groups has a g-th of the "
+    "weights that it has in one group, and if it has biases one for each output channel.",
     cites=["001:31"],
     recorded=Holds(),
 )
@@ -439,7 +451,7 @@ def formula_counts_the_same(formulas: Formulas, _: Proof) -> None:
 
 NEEDS_SEPARABILITY = "convolution and activation need linearly separable instances"
 
-PATCHES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
+PATCHES = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 LABELLINGS = list(itertools.product((0, 1), repeat=len(PATCHES)))
 
 
@@ -455,10 +467,10 @@ def separable(points: Array, labels: tuple[int, ...]) -> bool:
     return bool(solver.check() == z3.sat)
 
 
-def numbers(points: Array, *low_high: Pair) -> tuple[Array, Array]:
-    """Return all filters whose weights and (last) bias are whole numbers in these ranges."""
-    table = np.array(list(itertools.product(*(range(a, b + 1) for a, b in low_high))), float)
-    return table[:, : points.shape[1]], table[:, -1]
+def filters(*ranges: Pair) -> tuple[Array, Array]:
+    """Return weights and biases of all filters of whole numbers; the last range is the bias's."""
+    table = np.array(list(itertools.product(*(range(a, b + 1) for a, b in ranges))), float)
+    return table[:, :-1], table[:, -1]
 
 
 one_filter = Claim(
@@ -477,9 +489,9 @@ one_filter = Claim(
     flipped_by=[faults.relu_absolute, faults.relu_missing, faults.bias_missing, faults.shifted],
 )
 def filters_reach_what_hyperplanes_separate(ops: Operators, labels: tuple[int, ...]) -> None:
-    weight, bias = numbers(PATCHES, (-2, 2), (-2, 2), (-2, 2))
-    patches, filters = PATCHES.reshape(4, 1, 1, 2), weight.reshape(-1, 1, 1, 2)
-    response = ops.relu(ops.conv2d(patches, filters, bias))[:, :, 0, 0]
+    weight, bias = filters((-2, 2), (-2, 2), (-2, 2))
+    scores = ops.conv2d(PATCHES[:, None, None], weight[:, None, None], bias)
+    response = ops.relu(scores)[:, :, 0, 0]
     reached = ((response != 0) == np.array(labels)[:, None]).all(axis=0)
     assert reached.any() == separable(PATCHES, labels), (
         f"weights {weight[reached.argmax()]} and bias {bias[reached.argmax()]:g} give {labels}"
@@ -519,37 +531,29 @@ def responses_above_a_threshold_are_a_half_space(activation: Activation, _: Proo
     solver.add(threshold >= 0, (activation(value) > threshold) != (value > threshold))
     assert solver.check() == z3.unsat, f"{solver.model()}: the activation sees another class"
 
-    corners = {
-        patch: z3.Real(f"z{patch[0]}{patch[1]}") for patch in [(0, 0), (0, 1), (1, 0), (1, 1)]
-    }
+    none, first, second, both = z3.Reals("none first second both")
     solver = z3.Solver()
-    solver.add(
-        corners[0, 0] + corners[1, 1] == corners[0, 1] + corners[1, 0]
-    )  # affine in the patch
-    for patch, corner in corners.items():
-        response = activation(corner) > threshold
-        solver.add(response if patch in [(0, 1), (1, 0)] else z3.Not(response))
+    solver.add(none + both == first + second)  # what a filter gives for 00, 10, 01 and 11
+    solver.add(activation(first) > threshold, activation(second) > threshold)
+    solver.add(activation(none) <= threshold, activation(both) <= threshold)
     assert solver.check() == z3.unsat, f"{solver.model()} computes exclusive or"
 
 
 two_layers = Claim(
     "convolution/two-layers-realise-every-labelling",
     says="Three filters with ReLUs and a 1x1 convolution after them compute every labelling of the "
-    "binary patches of two pixels, exclusive or included.",
+    "binary patches of two pixels, exclusive or among them.",
     cites=["000:21"],
     recorded=Holds(),
-    reading_of=NEEDS_SEPARABILITY,
 )
 
 
 def labels_of_network(ops: Operators, labels: tuple[int, ...]) -> Array:
     """Run the network for a labelling: features a, b and a and b, weighted to interpolate it."""
-    none, second, first, both = map(float, labels)
-    filters = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).reshape(3, 1, 1, 2)
-    features = ops.relu(
-        ops.conv2d(PATCHES.reshape(4, 1, 1, 2), filters, np.array([0.0, 0.0, -1.0]))
-    )
-    mixed = np.array([first - none, second - none, both - first - second + none])
+    first, none, both, second = map(float, labels)
+    weight = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])[:, None, None]
+    features = ops.relu(ops.conv2d(PATCHES[:, None, None], weight, np.array([0.0, 0.0, -2.0])))
+    mixed = np.array([first - none, second - none, both - first - second + none]) / 2
     return ops.conv2d(features, mixed.reshape(1, 3, 1, 1), np.array([none]))
 
 
@@ -584,7 +588,7 @@ network_too = Claim(
 def network_labels_are_separable(ops: Operators, labels: tuple[int, ...]) -> None:
     computed = tuple(int(value) for value in labels_of_network(ops, labels).ravel() > 0.5)
     assert separable(PATCHES, computed), (
-        f"a network labels 00, 01, 10, 11 as {computed}, which no hyperplane does"
+        f"a network labels 10, 00, 11, 01 as {computed}, which no hyperplane does"
     )
 
 
@@ -609,10 +613,14 @@ class Variants:
         return rows[(firing <= 1).all(axis=1)]
 
     @property
+    def firing(self) -> Array:
+        """How many filters of each concept fire in each pattern [patterns, 2]."""
+        return np.add.reduceat(self.patterns, [0, self.first], axis=1)
+
+    @property
     def both_present(self) -> Array:
-        """For each pattern, whether it shows both concepts."""
-        firing = np.add.reduceat(self.patterns, [0, self.first], axis=1)
-        return np.asarray((firing > 0).all(axis=1))
+        """Whether each pattern shows both concepts."""
+        return np.asarray((self.firing > 0).all(axis=1))
 
 
 VARIANTS = [
@@ -649,7 +657,7 @@ variants_scatter = Claim(
 )
 def no_filter_sees_both(ops: Operators, c: Variants) -> None:
     patterns = c.patterns
-    weight, bias = numbers(patterns, *[(-1, 2)] * patterns.shape[1], (-2, 0))
+    weight, bias = filters(*[(-1, 2)] * patterns.shape[1], (-2, 0))
     scores = ops.conv2d(patterns[:, :, None, None], weight[:, :, None, None], bias)
     response = ops.relu(scores)[:, :, 0, 0]
     reached = ((response != 0) == c.both_present[:, None]).all(axis=0)
@@ -681,9 +689,10 @@ variants_merge = Claim(
     ],
 )
 def one_filter_sees_both(ops: Operators, c: Variants) -> None:
+    scale = np.array([2.0, 4.0])
     merging = np.zeros((2, c.first + c.second, 1, 1))
-    merging[0, : c.first] = -1
-    merging[1, c.first :] = -1
-    absent = ops.relu(ops.conv2d(c.patterns[:, :, None, None], merging, np.ones(2)))
-    response = ops.relu(ops.conv2d(absent, -np.ones((1, 2, 1, 1)), np.ones(1)))
-    same(response[:, 0, 0, 0], c.both_present.astype(float), "the response")
+    merging[0, : c.first], merging[1, c.first :] = -scale
+    scores = ops.conv2d(c.patterns[:, :, None, None], merging, scale)
+    same(scores[:, :, 0, 0], scale * (1 - c.firing), "the score for the absence of each concept")
+    response = ops.conv2d(ops.relu(scores), -1 / scale[None, :, None, None], np.ones(1))
+    same(ops.relu(response)[:, 0, 0, 0], c.both_present.astype(float), "the response")

@@ -16,6 +16,8 @@ TOPICS = (
     "convolution",
     "fully_connected",
     "mlpconv",
+    "mlpconv_listing",
+    "nin_block",
     "global_average_pooling",
     "confidence_maps",
     "classic_networks",

@@ -1,0 +1,168 @@
+"""Measure what the measured claims need, on the device at hand: `python -m claims.measure`.
+
+Writes `results/measured/NAME.json`: raw samples in seconds or bytes, with device and versions. What
+is compared is timed in the same rounds, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from claims.compute import SHAPES, Product
+from claims.core import results
+from claims.subjects import RESULTS
+
+if TYPE_CHECKING:
+    import torch
+
+ROUNDS = 15
+
+Measurement = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the measurements that the device allows; returns 1 if one cannot be made or written."""
+    import torch
+
+    parser = argparse.ArgumentParser(prog="python -m claims.measure", description=__doc__)
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default=best, help="default: %(default)s"
+    )
+    kind: str = parser.parse_args(arguments).device
+    if kind == "cuda" and best != "cuda":
+        parser.error("PyTorch finds no CUDA device here; leave out --device to measure on the CPU")
+    makers: dict[str, Callable[[torch.device], Measurement]] = {}
+    if kind == "cuda":
+        makers["gpu-memory"] = gpu_memory  # first, while this process has not touched the GPU
+    makers[f"matrix-products-{kind}"] = matrix_products
+    for name, make in makers.items():
+        path = RESULTS / "measured" / f"{name}.json"
+        say(f"{name} on {kind}")
+        try:
+            results.writable(path)
+            measured = make(torch.device(kind))
+            results.write(path, json.dumps({**setting(kind), **measured}, indent=1) + "\n")
+        except (results.ResultsError, OSError, subprocess.SubprocessError) as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
+            return 1
+        say(f"  wrote {path}")
+    return 0
+
+
+def say(line: str) -> None:
+    """Print progress at once."""
+    print(line, flush=True)  # noqa: T201 - a command
+
+
+def setting(kind: str) -> Measurement:
+    """Return what a measurement depends on: the device, the threads and the versions."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name() if kind == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor, as precisely as the system knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def matrix_products(device: torch.device) -> Measurement:
+    """Time the products of `claims.compute`, and one pass over the weights of the first ones.
+
+    The right factor lies in memory as a fully connected layer keeps it, transposed.
+    """
+    import torch
+    from torch.nn import functional
+
+    generator = torch.Generator(device).manual_seed(0)
+    filled = functools.partial(torch.randn, generator=generator, device=device)
+    weights = {shape[1:]: filled(shape[2], shape[1]) for shape in SHAPES}
+    one_pass = weights[SHAPES[0][1:]]
+    operations: dict[str, Callable[[], object]] = {"pass": one_pass.sum}
+    for rows, inner, columns in SHAPES:
+        operations[Product(rows, inner, columns).name] = functools.partial(
+            functional.linear, filled(rows, inner), weights[inner, columns]
+        )
+    return {"bytes in a pass": one_pass.nbytes, "seconds": interleaved(operations, device)}
+
+
+def interleaved(
+    operations: dict[str, Callable[[], object]], device: torch.device
+) -> dict[str, list[float]]:
+    """Time each operation once a round, after a round that only warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in operations}
+    for number in range(ROUNDS + 1):
+        for name, operation in operations.items():
+            took = timed(operation, device)
+            if number:
+                seconds[name].append(took)
+        say(f"  round {number} of {ROUNDS}")
+    return seconds
+
+
+def timed(operation: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that an operation takes, on a GPU by its own clock."""
+    import torch
+
+    if device.type == "cpu":
+        start = time.perf_counter()
+        operation()
+        return time.perf_counter() - start
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    before.record()
+    operation()
+    after.record()
+    torch.cuda.synchronize()
+    return float(before.elapsed_time(after)) / 1000
+
+
+def gpu_memory(device: torch.device) -> Measurement:
+    """Return the memory in use on the GPU before this process and with one number on it."""
+    import torch
+
+    before = used_on_gpu()
+    number = torch.ones(1, device=device)
+    torch.cuda.synchronize()
+    return {
+        "bytes before": before,
+        "bytes with one number": used_on_gpu(),
+        "bytes of tensors": torch.cuda.memory_allocated(),
+        "bytes kept for tensors": torch.cuda.memory_reserved(),
+        "value": number.item(),
+    }
+
+
+def used_on_gpu() -> int:
+    """Return the bytes in use on the first GPU by all processes, as its driver counts them."""
+    query = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=True)  # noqa: S603 - fixed
+    return int(answer.stdout) * 2**20
+
+
+if __name__ == "__main__":
+    sys.exit(main())
