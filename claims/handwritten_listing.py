@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -319,8 +320,7 @@ THIRD_BLOCK = block_claim(
     "value, with 910,336 parameters.",
     "004:94-100",
     [
-        reread("features.14", stride=2),
-        reread("features.14", padding=0),
+        reread("features.14", padding=2),
         reread("features.14", kernel_size=1),
         reread("features.16", bias=False),
         reread("features.18", out_channels=384),
@@ -670,22 +670,27 @@ def network_takes_a_batch(models: Models, name: str) -> None:
     scores_for(models(name), 2, 32, 32)
 
 
+def sides_between(low: int, high: int) -> dict[str, Callable[[tuple[int, int]], bool]]:
+    """Return conditions on the rows and the columns of an image."""
+    return {
+        f"{low} to {high} rows": lambda size: low <= size[0] <= high,
+        f"{low} to {high} columns": lambda size: low <= size[1] <= high,
+    }
+
+
 other_sizes = Claim(
     "handwritten-listing/takes-images-of-31-to-62-pixels",
     says="The network gives ten scores for an image, whatever its height and width.",
     cites=["004:70", "004:100-108"],
     recorded=HoldsIf("31 to 62 rows", "31 to 62 columns"),
 )
-ACCEPTED = {
-    "31 to 62 rows": lambda size: 31 <= size[0] <= 62,
-    "31 to 62 columns": lambda size: 31 <= size[1] <= 62,
-}
-SIDES = [(32, 32), (31, 62), (62, 31), (30, 40), (63, 40), (40, 30), (40, 63), (1, 32), (32, 129)]
+ACCEPTED = [(32, 32), (31, 62), (62, 31)]
+REFUSED = [(30, 40), (63, 40), (40, 30), (40, 63), (1, 32), (32, 129)]
 
 
 @other_sizes.judged(
     subject=LISTING,
-    on=[side for side in SIDES if all(met(side) for met in ACCEPTED.values())],
+    on=ACCEPTED,
     flipped_by=[
         reread("features.0", padding=0),
         reread("features.13", ceil_mode=True),
@@ -699,8 +704,8 @@ def listing_takes_the_size(listing: Listing, size: tuple[int, int]) -> None:
 
 @other_sizes.judged(
     subject=MODELS,
-    on=SIDES,
-    when=ACCEPTED,
+    on=[*ACCEPTED, *REFUSED],
+    when=sides_between(31, 62),
     flipped_by=[
         surgeries.first_max_pool_removed,
         surgeries.padding_dropped,
@@ -740,11 +745,8 @@ averages_all = Claim(
     cites=["004:36", "004:100"],
     recorded=HoldsIf("31 to 38 rows", "31 to 38 columns"),
 )
-GLOBAL = {
-    "31 to 38 rows": lambda size: 31 <= size[0] <= 38,
-    "31 to 38 columns": lambda size: 31 <= size[1] <= 38,
-}
-GLOBAL_SIDES = [(32, 32), (31, 38), (38, 31), (39, 32), (32, 39), (62, 32), (32, 62)]
+SMALL = [(32, 32), (31, 38), (38, 31)]
+LARGE = [(39, 32), (32, 39), (62, 32), (32, 62)]
 
 
 def mean_of_each_map(network: nn.Module, size: tuple[int, int]) -> None:
@@ -761,7 +763,7 @@ def mean_of_each_map(network: nn.Module, size: tuple[int, int]) -> None:
 
 @averages_all.judged(
     subject=LISTING,
-    on=[side for side in GLOBAL_SIDES if all(met(side) for met in GLOBAL.values())],
+    on=SMALL,
     flipped_by=[
         reread("features.20", kernel_size=3),
         reread("features.20", divisor_override=15),
@@ -775,8 +777,8 @@ def listed_pool_is_global(listing: Listing, size: tuple[int, int]) -> None:
 
 @averages_all.judged(
     subject=MODELS,
-    on=GLOBAL_SIDES,
-    when=GLOBAL,
+    on=[*SMALL, *LARGE],
+    when=sides_between(31, 38),
     flipped_by=[
         surgeries.first_max_pool_removed,
         surgeries.surgery("average removed", surgeries.removed("AvgPool2d", -1)),
@@ -843,6 +845,9 @@ before_the_mean = Claim(
         faults.linear_weight_gradient_halved,
         faults.weight_gradient_averaged,
         faults.weight_gradient_of_first_image,
+        faults.input_gradient_transposed,
+        faults.linear_input_gradient_transposed,
+        faults.bias_gradient_missing,
     ],
 )
 def mean_and_linear_layer_commute(ops: Operators, case: tuple[int, int, str]) -> None:
@@ -859,11 +864,18 @@ def mean_and_linear_layer_commute(ops: Operators, case: tuple[int, int, str]) ->
 
     pulled = integers(4, 3, 5)
     means = maps.mean(axis=(2, 3))
-    spread = np.broadcast_to(pulled[:, :, np.newaxis, np.newaxis], scored.shape) / scored[0, 0].size
-    _, of_linear, _ = ops.linear_gradients(means, weight, pulled)
-    _, of_convolution, _ = ops.conv2d_gradients(maps, weight[:, :, np.newaxis, np.newaxis], spread)
-    same(of_linear, pulled.T @ means, "the gradient of the linear layer")
-    same(of_convolution[:, :, 0, 0], pulled.T @ means, "the gradient of the convolution")
+    of_means, of_weight, of_bias = ops.linear_gradients(means, weight, pulled)
+    same(of_means, pulled @ weight, "the gradient of the means")
+    same(of_weight, pulled.T @ means, "the gradient of the linear layer")
+    same(of_bias, pulled.sum(axis=0), "the gradient of its bias")
+
+    area = height * width
+    kernel = weight[:, :, np.newaxis, np.newaxis].copy()
+    spread = np.broadcast_to(pulled[:, :, np.newaxis, np.newaxis] / area, scored.shape).copy()
+    of_maps, of_kernel, of_bias = ops.conv2d_gradients(maps, kernel, spread)
+    same(of_maps.sum(axis=(2, 3)), pulled @ weight, "the gradient of the maps")
+    same(of_kernel[:, :, 0, 0], pulled.T @ means, "the gradient of the convolution")
+    same(of_bias, pulled.sum(axis=0), "the gradient of its bias")
 
 
 @before_the_mean.judged(
@@ -958,10 +970,15 @@ def built_for_the_classes(num_classes: int) -> nn.Module:
     return built(reread("classifier", out_features="num_classes").plant(LINES), num_classes)
 
 
+outputs_from_the_classes: Fault[Constructor] = Fault(
+    "outputs from the classes", lambda _: built_for_the_classes
+)
+
+
 @ten_outputs.judged(
     subject=CONSTRUCTOR,
     on=CLASSES,
-    flipped_by=[Fault("outputs from the classes", lambda _: built_for_the_classes)],
+    flipped_by=[outputs_from_the_classes],
 )
 def outputs_of_the_reference_are_ten(constructor: Constructor, num_classes: int) -> None:
     import torch
@@ -1168,6 +1185,26 @@ def results_are_those_of_a_copy(layers: Layers, before: str) -> None:
     for tensor, expected in zip([x, *parameters], [*gradients, *of_last], strict=True):
         assert tensor.grad is not None, "a gradient is missing"
         same(tensor.grad.numpy(), expected, "a gradient")
+
+
+@in_place.judged(
+    subject=LISTING,
+    on=["the listed ReLUs"],
+    flipped_by=[
+        *(reread(key, inplace=False) for key, line in LINES.items() if line.layer == "ReLU"),
+        other_layer("features.0", "Identity"),
+    ],
+)
+def listed_relus_overwrite_a_convolution(listing: Listing, _: str) -> None:
+    import torch
+    from torch import nn
+
+    for before, layer in pairwise(features_of(built(listing))):
+        if isinstance(layer, nn.ReLU):
+            assert isinstance(before, nn.Conv2d), f"a ReLU comes after {before}"
+            maps = torch.full((1, 1, 1, 1), -1.0)
+            layer(maps)
+            assert maps.item() == 0, f"{layer} makes a copy"
 
 
 def _leaky(slope: float) -> nn.Module:

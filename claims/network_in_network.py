@@ -230,8 +230,8 @@ def normalised(x: Array) -> Array:
 
 
 def gelu(x: Array) -> Array:
-    """Return x times the probability that a standard normal variable is below x."""
-    return np.asarray(x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2)
+    """Return the activation of MLP-Mixer, in the tanh form of its reference code."""
+    return np.asarray(x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2)
 
 
 def mlp(ops: Operators, x: Array, into: Array, out_of: Array) -> Array:
@@ -355,6 +355,27 @@ def channel_mixing_equals_convolutions(ops: Operators, c: Mixer) -> None:
     mixed = ops.conv2d(hidden, out_of[:, :, None, None], np.ones(c.channels))
     expected = mlp(oracle, c.tokens, into, out_of).T.reshape(image.shape)
     close(mixed, expected, "the pair of convolutions")
+
+
+@mixer_channels.judged(
+    subject=OPERATORS,
+    on=MIXERS,
+    flipped_by=[
+        faults.weight_gradient_averaged,
+        faults.input_gradient_transposed,
+        faults.bias_gradient_missing,
+    ],
+)
+def channel_mixing_learns_as_convolutions_do(ops: Operators, c: Mixer) -> None:
+    into, _ = c.between_channels
+    image = c.tokens.T.reshape(1, c.channels, c.height, c.width)
+    pull = c.numbers(5, c.height * c.width, c.hidden)
+    maps = pull.T.reshape(1, c.hidden, c.height, c.width)
+    by_image, by_weight, by_bias = ops.conv2d_gradients(image, into[:, :, None, None], maps)
+    by_token, by_matrix, by_offset = oracle.linear_gradients(c.tokens, into, pull)
+    close(by_image, by_token.T.reshape(image.shape), "the gradient of the image")
+    close(by_weight[:, :, 0, 0], by_matrix, "the gradient of the weights")
+    close(by_bias, by_offset, "the gradient of the biases")
 
 
 # NiN blocks ---------------------------------------------------------------------------------------
@@ -718,7 +739,7 @@ class Plan:
 
 PLANS = {
     "lecture-nin": Plan(
-        (1, 127, 80),
+        (1, 127, 95),
         (
             ((96, 96, 96), 11, 4, 0),
             ((256, 256, 256), 5, 1, 2),

@@ -166,7 +166,9 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
 
         return record
 
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    weights = [*model.parameters(), *model.buffers()]
+    if any(tensor.device.type != "meta" for tensor in weights):
+        model = copy.deepcopy(model).to("meta")
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
     hooks = [
         layer.register_forward_hook(recorder(name))
@@ -177,11 +179,7 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
     try:
         model.eval()
         with torch.no_grad():
-            torch.func.functional_call(
-                model,
-                {name: tensor.to("meta") for name, tensor in state.items()},
-                torch.empty(input_shape, dtype=dtype, device="meta"),
-            )
+            model(torch.empty(input_shape, dtype=dtype, device="meta"))
     finally:
         for module in training:
             module.training = True
