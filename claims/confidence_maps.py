@@ -19,7 +19,7 @@ from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted, Undecid
 from claims.faults import formulas as wrong_layers
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
-from claims.global_average_pooling import MAPS, Maps, max_for_average
+from claims.global_average_pooling import MAPS, Maps, averages, max_for_average
 from claims.subjects import (
     LAYERS,
     MODELS,
@@ -259,8 +259,8 @@ INPUTS = {
     "mnist-nin": (1, 1, 28, 28),
     "svhn-nin": (1, 3, 32, 32),
 }
-# Rows of the receptive field: 27 in cifar10-nin, 33 in handwritten-nin, 35 in mnist-nin and svhn-nin,
-# 195 in the other two.
+# Rows of the receptive field: 27 in cifar10-nin, 33 in handwritten-nin, 35 in mnist-nin and
+# svhn-nin, 195 in the other two.
 SMALLER_THAN_THE_IMAGE: dict[str, Callable[[str], bool]] = {
     "the receptive field is smaller than the image": lambda name: (
         name in ("cifar10-nin", "lecture-nin", "table-nin")
@@ -269,7 +269,7 @@ SMALLER_THAN_THE_IMAGE: dict[str, Callable[[str], bool]] = {
 
 
 def rows_seen(model: nn.Module, name: str) -> dict[float, tuple[int, int]]:
-    """Return the first and last image row that eight map rows see, by the relative place of each."""
+    """Return the first and last image row that eight map rows see, by the place of each."""
     from torch import nn
 
     pooled = model.get_submodule("features") if name == "handwritten-nin" else model
@@ -440,6 +440,7 @@ finds_planted_pattern = Claim(
     flipped_by=[wrong_layers.layer("convolutions shifted by two pixels", "Conv2d", _rolled)],
 )
 def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
+    averages(layers)
     share = peaks_on_the_pattern(layers, c)
     assert share >= 0.75, (
         f"kernel {c.kernel} on {c.side}x{c.side} images: the map of the class is brightest on the "

@@ -156,12 +156,14 @@ mean_chooses_otherwise = Claim(
 )
 def one_bright_pixel_against_an_even_map(ops: Operators, size: Pair) -> None:
     pixels = size[0] * size[1]
-    maps = np.zeros((1, 2, *size))
-    maps[0, 0, -1, 0] = pixels
-    maps[0, 1] = 2
-    close(ops.global_avg_pool2d(maps), np.array([[1.0, 2.0]]), "the average")
-    maximum = ops.max_pool2d(maps, size, stride=size)
-    same(maximum, np.array([[pixels, 2.0]])[:, :, None, None], "the maximum")
+    maps = np.zeros((2, *size))
+    maps[0, -1, 0] = pixels
+    maps[1] = 2
+    both_orders = np.stack([maps, maps[::-1]]) - 7 / 3
+    averages = np.array([[1, 2], [2, 1]]) - 7 / 3
+    close(ops.global_avg_pool2d(both_orders), averages, "the average")
+    maxima = np.array([[pixels, 2], [2, pixels]]) - 7 / 3
+    same(ops.max_pool2d(both_orders, size, stride=size)[:, :, 0, 0], maxima, "the maximum")
 
 
 @dataclass(frozen=True)
@@ -279,13 +281,16 @@ def window_of_the_input_size_fits_once(formulas: Formulas, _: Proof) -> None:
 )
 def one_number_per_channel(ops: Operators, c: Maps) -> None:
     size = (c.height, c.width)
-    shapes = {
-        "global average": (*ops.global_avg_pool2d(c.x).shape, 1, 1),
-        "average pool": ops.avg_pool2d(c.x, size, stride=size).shape,
-        "max pool": ops.max_pool2d(c.x, size, stride=size).shape,
-    }
-    for pool, shape in shapes.items():
-        assert shape == (c.batch, c.channels, 1, 1), f"{pool} of {c.x.shape} has shape {shape}"
+    average = ops.global_avg_pool2d(c.x)
+    close(average, c.mean, "the global average")
+    pixel = (c.batch, c.channels, 1, 1)
+    close(ops.avg_pool2d(c.x, size, stride=size), c.mean.reshape(pixel), "the average pool")
+    dark = c.x - 9
+    same(
+        ops.max_pool2d(dark, size, stride=size),
+        dark.max(axis=(2, 3)).reshape(pixel),
+        "the max pool",
+    )
 
 
 arrangement_lost = Claim(
@@ -630,10 +635,11 @@ replaces_linear_head = Claim(
     ],
 )
 def convolution_and_average_give_the_scores(ops: Operators, c: Head) -> None:
-    flat = oracle.linear(c.x.reshape(c.batch, -1), c.dense.reshape(c.classes, -1), c.bias)
+    maps = c.x / 3  # so that the averages are no whole numbers
+    flat = oracle.linear(maps.reshape(c.batch, -1), c.dense.reshape(c.classes, -1), c.bias)
     # No other kernel comes into question: on constant maps both heads have to agree.
     kernel = c.dense.sum(axis=(2, 3), keepdims=True)
-    close(ops.global_avg_pool2d(ops.conv2d(c.x, kernel, c.bias)), flat, "convolution and average")
+    close(ops.global_avg_pool2d(ops.conv2d(maps, kernel, c.bias)), flat, "convolution and average")
 
 
 classify_then_average = Claim(
@@ -718,10 +724,14 @@ class Scores:
         return np.random.default_rng(self.seed + 1).integers(0, self.classes, self.samples)
 
     @functools.cached_property
+    def shares(self) -> Array:
+        """Exponential of each score over the sum of those of its sample [N, K]."""
+        return np.asarray(np.exp(self.scores) / np.exp(self.scores).sum(axis=1, keepdims=True))
+
+    @functools.cached_property
     def loss(self) -> Array:
         """Mean over the samples of minus the log of the share of the true class, as an array []."""
-        shares = np.exp(self.scores) / np.exp(self.scores).sum(axis=1, keepdims=True)
-        return np.asarray(-np.log(shares[np.arange(self.samples), self.target]).mean())
+        return np.asarray(-np.log(self.shares[np.arange(self.samples), self.target]).mean())
 
 
 _SCORES = {"samples": (4, 1, 7), "classes": (2, 3, 10)}
@@ -788,8 +798,9 @@ needs_no_softmax_layer = Claim(
 )
 def loss_and_class_are_the_same(ops: Operators, c: Scores) -> None:
     close(ops.cross_entropy(c.scores, c.target), c.loss, "the loss of the bare scores")
-    named = ops.softmax(c.scores, 1).argmax(axis=1)
-    same(named, c.scores.argmax(axis=1), "the class with the largest share")
+    shares = ops.softmax(c.scores, 1)
+    close(shares, c.shares, "the softmax")
+    same(shares.argmax(axis=1), c.scores.argmax(axis=1), "the class with the largest share")
 
 
 softmax_twice = Claim(
@@ -818,10 +829,11 @@ def sure_and_right_costs_the_floor(ops: Operators, classes: int) -> dict[str, fl
     truth = np.arange(5) % classes
     right = np.eye(classes)[truth]
     close(ops.cross_entropy(right, truth), np.asarray(floor), "the loss of certainty")
-    for certainty in (0.999, 0.9, 0.5):
-        less_sure = certainty * right + (1 - certainty) / classes
-        loss = float(ops.cross_entropy(less_sure, truth))
-        assert loss > floor, f"the loss {loss:.4f} is below {floor:.4f}"
+    certainty = np.array([[0.0], [0.3], [0.5], [0.9], [0.999]])
+    loss = ops.cross_entropy(certainty * right + (1 - certainty) / classes, truth)
+    each = np.log(1 + (classes - 1) * np.exp(-certainty))
+    close(loss, np.asarray(each.mean()), "the loss of less certainty")
+    assert loss > floor, f"the loss {loss:.4f} is below {floor:.4f}"
     return {"lowest loss": floor}
 
 
@@ -949,9 +961,10 @@ def place_of_the_bright_pixel(ops: Operators, size: Pair) -> None:
     pixels = size[0] * size[1]
     maps = np.eye(pixels).reshape(pixels, 1, *size)
     close(ops.global_avg_pool2d(maps), np.full((pixels, 1), 1 / pixels), "the average")
-    of_first_pixel = ops.linear(maps.reshape(pixels, -1), np.eye(pixels)[:1])
-    same(of_first_pixel, np.eye(pixels)[:, :1], "the linear head that looks at the first pixel")
-    assert len(np.unique(of_first_pixel)) == 2, "there is only one place"
+    weight = np.arange(1, pixels + 1)[np.newaxis] / 3
+    places = ops.linear(maps.reshape(pixels, -1), weight)
+    close(places, weight.T, "the linear head that numbers the places")
+    assert len(np.unique(places)) > 1, "there is only one place"
 
 
 less_behind_the_pool = Claim(
@@ -1124,7 +1137,7 @@ NEXT_CONVOLUTIONS = Domain(
     ],
 )
 def every_weight_has_a_gradient(ops: Operators, c: NextConvolution) -> None:
-    maps = abs(c.x) + 1
+    maps = integers(c.seed, *c.x.shape, low=1, high=999)
     size = (c.height, c.width)
     pooled = ops.max_pool2d(maps, size, stride=size)
     weight = integers(c.seed + 1, 3, c.channels, *c.kernel, low=1)
@@ -1197,6 +1210,15 @@ def labels_fitted(layers: Layers, c: NoiseImages) -> tuple[int, int]:
     return right[0], right[1]
 
 
+def averages(layers: Layers) -> None:
+    """Assert that the pooling layer which the network is built of takes the average."""
+    import torch
+
+    maps = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    pooled = layers.AdaptiveAvgPool2d(1)(maps)[:, :, 0, 0]
+    close(pooled.numpy(), maps.numpy().mean(axis=(2, 3)), "the pool")
+
+
 def _over_the_batch_too(build: Any, *args: Any, **options: Any) -> nn.Module:
     pool: nn.Module = build(*args, **options)
     pool.register_forward_hook(lambda _pool, _inputs, y: y.mean(dim=0).expand_as(y))
@@ -1254,6 +1276,7 @@ memorises_random_labels = Claim(
 def all_labels_by_heart(layers: Layers, c: NoiseImages) -> None:
     from scipy.stats import binom
 
+    averages(layers)
     fitted, guessed = labels_fitted(layers, c)
     assert fitted == c.images, f"{fitted} of {c.images} labels learned"
     assert guessed <= binom.isf(CHANCE_OF_FALSE_ALARM, c.images, 0.1), (

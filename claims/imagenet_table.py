@@ -875,8 +875,8 @@ def stage_has_the_count(table: Table, name: str) -> None:
 
 two_for_momentum = Claim(
     "imagenet-table/factor-two-is-for-momentum",
-    says="The counts are of what training with momentum keeps: each parameter and its momentum, "
-    "which is no parameter.",
+    says="Read as the values that training with momentum keeps, a parameter and its momentum each, "
+    "the counts printed are right; the momenta are not trainable parameters.",
     cites=["004:43", "004:47", "004:51", "004:55"],
     recorded=Holds(),
     reading_of=FACTOR_TWO,

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 
 # The idea: a multilayer perceptron at each pixel --------------------------------------------------
 
-
-LONG = 2.0**24 + 1
+LONG = 2.0**24 + 1  # one bit longer than float32 holds, so that rounding to it inside shows
 
 
 @dataclass(frozen=True)

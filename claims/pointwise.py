@@ -137,7 +137,7 @@ relu_inside = faults.wrong(
 
 kernel_spans_channels = Claim(
     "pointwise/kernel-spans-all-channels",
-    says="The kernel of a 1x1 convolution in truth has the size 1 x 1 x number of input channels.",
+    says="The kernel of a 1x1 convolution really measures 1 x 1 x number of input channels.",
     cites=["000:11"],
     recorded=HoldsIf("groups = 1"),
 )
@@ -1284,11 +1284,8 @@ stack_collapses = Claim(
     ],
 )
 def weights_multiply(ops: Operators, c: Convolution) -> None:
-    x, second, third = (
-        wide(c.x),
-        integers(c.seed + 4, 3, c.out_channels),
-        integers(c.seed + 5, 2, 3),
-    )
+    x = wide(c.x)
+    second, third = integers(c.seed + 4, 3, c.out_channels), integers(c.seed + 5, 2, 3)
     second_bias, third_bias = integers(c.seed + 6, 3, low=1), integers(c.seed + 7, 2, low=1)
     y = ops.conv2d(x, c.weight, c.bias, **c.options)
     y = ops.conv2d(y, second[:, :, np.newaxis, np.newaxis], second_bias)

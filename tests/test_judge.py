@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from claims.core.claim import PROOF, Claim, Domain, Fault, Subject, case_json, case_label
+from claims.core.claim import PROOF, Claim, Domain, Fault, Sample, Subject, case_json, case_label
 from claims.core.judge import Effort, judge
 from claims.core.results import entry, source_digest
 from claims.core.verdict import Holds, Verdict
@@ -198,3 +198,16 @@ def test_the_digest_is_of_the_code_and_not_of_its_layout() -> None:
         assert n == 2
 
     assert with_statement(plain) != first
+
+
+def test_a_sample_without_a_strategy_is_judged_as_it_is() -> None:
+    sample = Sample("pairs of a few sizes", [(1, 2), (3, 4)])
+    claim = seeing(a_claim(), sample)
+    judged = judge(claim, effort=Effort(drawn=50, whole_grid=True, seed=1))
+    assert judged.cases == {"covering": 2}
+    assert claim.grade == "property"
+    SEEN.clear()
+    claim.check(claim.case([5, 6]))
+    assert SEEN == [(5, 6)]
+    with pytest.raises(ValueError, match="has no case 7"):
+        claim.case(7)

@@ -28,7 +28,7 @@ class Subject(Generic[S]):
 
     `build` makes it; it is called once a process. `grade`, where given, is the grade of evidence
     that such a subject yields whatever the cases are (a count on a real model, a cited fact).
-    Claims about a `costly` subject are best judged in one process, which alone pays for building it:
+    Claims about a `costly` subject are best judged in one process, which alone pays for it:
     `-n 2 --dist loadgroup` keeps them together.
     """
 
@@ -65,16 +65,24 @@ PROOF = Proof()
 
 
 @dataclass(frozen=True)
-class Domain(Generic[C]):
-    """Cases to sample from: a covering sample that is always judged, and a strategy to draw from.
+class Sample(Generic[C]):
+    """Some cases of a larger domain, unlike a list, which claims to be the whole one.
 
-    `grid` gives all cases of the small grid that `covering` covers; only a soak judges all of it.
     `described` says what is in the domain, for a reader of the verdicts.
     """
 
     described: str
-    strategy: SearchStrategy[C]
     covering: Sequence[C]
+
+
+@dataclass(frozen=True)
+class Domain(Sample[C]):
+    """A covering sample that is always judged, and a strategy to draw further cases from.
+
+    `grid` gives all cases of the small grid that `covering` covers; only a soak judges all of it.
+    """
+
+    strategy: SearchStrategy[C]
     grid: Callable[[], Iterable[C]] = field(default=lambda: ())
 
 
@@ -84,7 +92,7 @@ class Judgement(Generic[S, C]):
 
     statement: Callable[[S, C], object]
     subject: Subject[S]
-    on: Sequence[C] | Domain[C] | Proof
+    on: Sequence[C] | Sample[C] | Proof
     when: Mapping[str, Callable[[C], bool]]
     flipped_by: tuple[Fault[S], ...]
 
@@ -95,14 +103,14 @@ class Judgement(Generic[S, C]):
             return Grade.PROVED
         if self.subject.grade is not None:
             return self.subject.grade
-        return Grade.PROPERTY if isinstance(self.on, Domain) else Grade.EXHAUSTIVE
+        return Grade.PROPERTY if isinstance(self.on, Sample) else Grade.EXHAUSTIVE
 
     @property
     def domain(self) -> str:
         """What the statement was judged on, in words."""
         if isinstance(self.on, Proof):
             return "all sizes, by proof"
-        if isinstance(self.on, Domain):
+        if isinstance(self.on, Sample):
             return self.on.described
         cases = [case_label(case) for case in self.on]
         listed = ", ".join(cases) if len(", ".join(cases)) <= 100 else f"{cases[0]} to {cases[-1]}"
@@ -149,7 +157,7 @@ class Claim:
         self,
         *,
         subject: Subject[S],
-        on: Sequence[C] | Domain[C] | Proof,
+        on: Sequence[C] | Sample[C] | Proof,
         when: Mapping[str, Callable[[C], bool]] | None = None,
         flipped_by: Sequence[Fault[S]] = (),
     ) -> Callable[[Callable[[S, C], object]], Callable[[S, C], object]]:
@@ -198,8 +206,12 @@ class Claim:
         found = []
         for judgement in self.judgements:
             on = judgement.on
-            if isinstance(on, Domain):
+            if isinstance(on, Sample):
                 kind = type(on.covering[0])
+                if not dataclasses.is_dataclass(kind):
+                    value = _untuple(json)
+                    found += [(judgement, value)] if isinstance(value, kind) else []
+                    continue
                 fields = [one for one in dataclasses.fields(kind) if one.init]
                 needed = {one.name for one in fields if one.default is dataclasses.MISSING}
                 known = {one.name for one in fields}

@@ -12,9 +12,19 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from claims.core.claim import PROOF, Claim, Domain, Fault, Judgement, Proof, case_json, case_label
+from claims.core.claim import (
+    PROOF,
+    Claim,
+    Domain,
+    Fault,
+    Judgement,
+    Proof,
+    Sample,
+    case_json,
+    case_label,
+)
 from claims.core.verdict import (
     InsufficientEvidenceError,
     NoVerdictError,
@@ -22,6 +32,9 @@ from claims.core.verdict import (
     Outcome,
     observe,
 )
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 
 @dataclass(frozen=True)
@@ -90,20 +103,26 @@ def _outcomes(
     if isinstance(on, Proof):
         yield ("proofs", PROOF, *_try(judgement, subject, PROOF))
         return
-    if not isinstance(on, Domain):
+    if not isinstance(on, Sample):
         for case in on:
             yield ("listed", case, *_try(judgement, subject, case))
         return
-    for case in [*on.covering, *(on.grid() if effort.whole_grid else ())]:
+    grid = on.grid() if isinstance(on, Domain) and effort.whole_grid else ()
+    for case in [*on.covering, *grid]:
         outcome, returned = _try(judgement, subject, case)
         yield "covering", case, outcome, returned
         if not outcome.true and not outcome.violated:
             return  # refuted: no further case changes that
-    yield from _drawn(judgement, subject, on, effort, name)
+    if isinstance(on, Domain):
+        yield from _drawn(judgement, subject, on.strategy, effort, name)
 
 
 def _drawn(
-    judgement: Judgement[Any, Any], subject: object, domain: Domain[Any], effort: Effort, name: str
+    judgement: Judgement[Any, Any],
+    subject: object,
+    strategy: SearchStrategy[Any],
+    effort: Effort,
+    name: str,
 ) -> Judging:
     """Judge cases that Hypothesis draws; a refuting one is shrunk and comes last."""
     from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -124,7 +143,7 @@ def _drawn(
         verbosity=Verbosity.quiet,
         print_blob=False,
     )
-    @given(domain.strategy)
+    @given(strategy)
     def search(case: Any) -> None:
         outcome, returned = _try(judgement, subject, case)
         seen.append(("drawn", case, outcome, returned))
