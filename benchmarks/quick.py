@@ -92,7 +92,10 @@ def say_costs() -> None:
     """Print the slowest claims and the median one, from one run in one process."""
     told = subprocess.run(  # noqa: S603
         [PYTEST, "claims", "-q", "-n", "0", "--durations=0", "-vv"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     calls = re.findall(r"^([0-9.]+)s call +\S+?::(\S+)", told, re.MULTILINE)
     costs = sorted((float(seconds), claim) for seconds, claim in calls)

@@ -7,6 +7,7 @@ pairwise wherever they can, so that swapped axes show.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +25,11 @@ C = TypeVar("C")
 def integers(seed: int, *shape: int, low: int = -4, high: int = 4) -> Array:
     """Return an array of whole numbers from low to high, as float64."""
     return np.random.default_rng(seed).integers(low, high, shape, endpoint=True).astype(np.float64)
+
+
+def wide(numbers: Array) -> Array:
+    """Scale whole numbers so that float32 would round them; float64 still sums them exactly."""
+    return numbers * (2**25 + 1)
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,6 @@ def convolution(**sizes: Any) -> Convolution | None:
 
 def grid(values: Mapping[str, Sequence[Any]], build: Callable[..., C | None]) -> Iterable[C]:
     """Build every case of a grid of parameters."""
-    import itertools
-
     for row in itertools.product(*values.values()):
         case = build(**dict(zip(values, row, strict=True)))
         if case is not None:
@@ -124,18 +128,31 @@ def grid(values: Mapping[str, Sequence[Any]], build: Callable[..., C | None]) ->
 SEEDS = st.integers(0, 2**16)
 
 
+def sampled(
+    described: str,
+    build: Callable[..., C | None],
+    values: Mapping[str, Sequence[Any]],
+    drawn: Mapping[str, st.SearchStrategy[Any]],
+) -> Domain[C]:
+    """Return cases that `build` makes where it can, else None.
+
+    Parameters take `values` in the covering sample and are `drawn` beyond it.
+    """
+    return Domain(
+        described,
+        covering=covering(values, build),
+        strategy=st.fixed_dictionaries(dict(drawn))
+        .map(lambda sizes: build(**sizes))
+        .flatmap(lambda case: st.nothing() if case is None else st.just(case)),
+        grid=lambda: grid(values, build),
+    )
+
+
 def convolutions(
     described: str, values: Mapping[str, Sequence[Any]], drawn: Mapping[str, st.SearchStrategy[Any]]
 ) -> Domain[Convolution]:
     """Return convolutions: `values` of parameters to cover, strategies to draw others from."""
-    return Domain(
-        described,
-        strategy=st.fixed_dictionaries({**drawn, "seed": SEEDS})
-        .map(lambda sizes: convolution(**sizes))
-        .flatmap(lambda case: st.nothing() if case is None else st.just(case)),
-        covering=covering(values, convolution),
-        grid=lambda: grid(values, convolution),
-    )
+    return sampled(described, convolution, values, {**drawn, "seed": SEEDS})
 
 
 def pairs(low: int, high: int) -> st.SearchStrategy[Pair]:

@@ -19,7 +19,13 @@ from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted, Undecid
 from claims.faults import formulas as wrong_layers
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
-from claims.global_average_pooling import MAPS, Maps, averages, max_for_average
+from claims.global_average_pooling import (
+    MAPS,
+    Maps,
+    averages,
+    max_for_average,
+    weighted_by_place,
+)
 from claims.subjects import (
     LAYERS,
     MODELS,
@@ -197,16 +203,10 @@ pixel_fixed_by_training = Claim(
     reading_of=LIKELIHOOD,
 )
 
-PIXEL_BY_PIXEL = faults.wrong(
-    "average weighs each pixel by its place",
-    "global_avg_pool2d",
-    lambda f, x: f(x * (1 + np.arange(np.prod(x.shape[2:]))).reshape(x.shape[2:])),
+
+@pixel_fixed_by_training.judged(
+    subject=OPERATORS, on=[(3, 5, 7), (2, 2, 1), (4, 1, 3)], flipped_by=[weighted_by_place]
 )
-
-SIZES = [(3, 5, 7), (2, 2, 1), (4, 1, 3)]
-
-
-@pixel_fixed_by_training.judged(subject=OPERATORS, on=SIZES, flipped_by=[PIXEL_BY_PIXEL])
 def moved_spot_changes_probabilities(ops: Operators, size: tuple[int, int, int]) -> None:
     maps = np.zeros((2, *size))
     maps[0, 0, 0, 0] = maps[1, 0, -1, -1] = 9
@@ -229,7 +229,7 @@ different_maps = Claim(
     subject=OPERATORS,
     on=MAPS,
     flipped_by=[
-        PIXEL_BY_PIXEL,
+        weighted_by_place,
         faults.global_max_for_mean,
         faults.global_mean_of_positive,
         faults.global_mean_of_first_row,

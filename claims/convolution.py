@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from claims.cases import CONVOLUTIONS, Convolution, covering, grid, integers, pairs
+from claims.cases import CONVOLUTIONS, Convolution, covering, grid, integers, pairs, wide
 from claims.checks import Array, same
 from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted
@@ -25,24 +25,6 @@ from claims.subjects import FORMULAS, LAYERS, OPERATORS, Formulas, Layers
 from nin_ref import oracle
 from nin_ref.operators import Operators
 from nin_ref.oracle import Pair
-
-
-def wide(numbers: Array) -> Array:
-    """Scale whole numbers so that float32 would round them; float64 still sums them exactly."""
-    return numbers * (2**25 + 1)
-
-
-def in_float32(method: str) -> Fault[Operators]:
-    """Return the fault that an operator, or its gradients, are computed in float32."""
-
-    def rounded(f: Callable[..., Any], *arrays: Array | None, **options: Any) -> Any:
-        result = f(*(None if a is None else a.astype(np.float32) for a in arrays), **options)
-        if isinstance(result, tuple):
-            return tuple(gradient.astype(np.float64) for gradient in result)
-        return result.astype(np.float64)
-
-    return faults.wrong(f"{method} computed in float32", method, rounded)
-
 
 # A linear operation -------------------------------------------------------------------------------
 
@@ -98,7 +80,7 @@ is_linear = Claim(
         faults.weight_by_input,
         faults.bias_missing,
         faults.padded_by_edge,
-        in_float32("conv2d"),
+        faults.in_float32("conv2d"),
         faults.wrong(
             "output cut off at zero", "conv2d", lambda f, *a, **o: np.maximum(f(*a, **o), 0)
         ),
@@ -187,7 +169,7 @@ def matrix(c: Convolution) -> Array:
         faults.groups_interleaved,
         faults.bias_subtracted,
         faults.sum_over_batch,
-        in_float32("conv2d"),
+        faults.in_float32("conv2d"),
     ],
 )
 def convolution_equals_matrix_product(ops: Operators, c: Convolution) -> None:
@@ -204,7 +186,7 @@ def convolution_equals_matrix_product(ops: Operators, c: Convolution) -> None:
         faults.weight_gradient_of_first_image,
         faults.weight_gradient_averaged,
         faults.bias_gradient_missing,
-        in_float32("conv2d_gradients"),
+        faults.in_float32("conv2d_gradients"),
     ],
 )
 def gradients_equal_transposed_product(ops: Operators, c: Convolution) -> None:

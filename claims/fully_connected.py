@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from claims.cases import SEEDS, Convolution, convolutions, covering, grid, integers, pairs
+from claims.cases import SEEDS, Convolution, convolutions, covering, grid, integers, pairs, wide
 from claims.checks import Array, close, same
-from claims.convolution import in_float32, wide
 from claims.core.claim import PROOF, Claim, Domain, Proof
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import formulas as wrong_formulas
@@ -90,8 +89,8 @@ two_axes = Claim(
         faults.wrong(
             "samples mixed", "linear", lambda f, x, w, b=None: f(x + x.sum(0) - x[0], w, b)
         ),
-        in_float32("linear"),
-        in_float32("linear"),
+        faults.in_float32("linear"),
+        faults.in_float32("linear"),
     ],
 )
 def samples_stay_apart(ops: Operators, c: Convolution) -> None:
@@ -380,8 +379,8 @@ equals_convolution = Claim(
         faults.one_more_padding,
         faults.linear_bias_missing,
         faults.linear_weight_transposed,
-        in_float32("conv2d"),
-        in_float32("linear"),
+        faults.in_float32("conv2d"),
+        faults.in_float32("linear"),
     ],
 )
 def both_give_the_same(ops: Operators, c: Convolution) -> None:
@@ -401,8 +400,8 @@ def both_give_the_same(ops: Operators, c: Convolution) -> None:
         faults.bias_gradient_missing,
         faults.linear_weight_gradient_halved,
         faults.linear_input_gradient_transposed,
-        in_float32("conv2d_gradients"),
-        in_float32("linear_gradients"),
+        faults.in_float32("conv2d_gradients"),
+        faults.in_float32("linear_gradients"),
     ],
 )
 def both_have_the_same_gradients(ops: Operators, c: Convolution) -> None:
@@ -463,7 +462,7 @@ slides = Claim(
         faults.shifted,
         faults.weight_by_position,
         faults.bias_subtracted,
-        in_float32("conv2d"),
+        faults.in_float32("conv2d"),
     ],
 )
 def every_window_is_a_dense_input(ops: Operators, c: Convolution) -> None:
@@ -544,8 +543,8 @@ pixel_order = Claim(
         ),
         faults.linear_weight_gradient_halved,
         faults.linear_input_gradient_transposed,
-        in_float32("linear"),
-        in_float32("linear_gradients"),
+        faults.in_float32("linear"),
+        faults.in_float32("linear_gradients"),
     ],
 )
 def rearranged_weights_make_up_for_it(ops: Operators, c: Convolution) -> None:
@@ -643,7 +642,7 @@ every_position = Claim(
         faults.feature_ignored,
         faults.linear_weight_transposed,
         faults.linear_bias_missing,
-        in_float32("linear"),
+        faults.in_float32("linear"),
     ],
 )
 def one_pixel_gives_its_weights(ops: Operators, c: Convolution) -> None:

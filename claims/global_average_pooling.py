@@ -293,11 +293,35 @@ def one_number_per_channel(ops: Operators, c: Maps) -> None:
     )
 
 
+weighted_by_place = faults.wrong(
+    "global mean weighs each pixel by its place",
+    "global_avg_pool2d",
+    lambda f, x: f(x * (1 + np.arange(np.prod(x.shape[2:]))).reshape(x.shape[2:])),
+)
+
+only_shrinks = Claim(
+    "global-average-pooling/only-shrinks-the-maps",
+    says="All that a global pooling layer does is to shrink height and width to one: maps that "
+    "differed before differ after it.",
+    cites=["001:148"],
+    recorded=Refuted(instead="global-average-pooling/ignores-the-arrangement-of-pixels"),
+)
+
+
+@only_shrinks.judged(subject=OPERATORS, on=[(2, 2), (3, 5), (1, 4)], flipped_by=[weighted_by_place])
+def different_maps_stay_different(ops: Operators, size: Pair) -> None:
+    rising = np.arange(1.0, size[0] * size[1] + 1).reshape(1, 1, *size)
+    falling = rising[:, :, ::-1, ::-1]
+    assert differs(ops.global_avg_pool2d(rising), ops.global_avg_pool2d(falling)), (
+        f"a map from 1 to {rising.max():g} and its reverse have the same average"
+    )
+
+
 arrangement_lost = Claim(
     "global-average-pooling/ignores-the-arrangement-of-pixels",
-    says="Shrinking the maps is not all that global average pooling does: it forgets where in a "
-    "map the values were, so that pixels may change places at will.",
-    cites=["001:148"],
+    says="Global pooling, by average or maximum, forgets where in a map the values were: if pixels "
+    "change places, what it puts out stays the same.",
+    cites=["000:41", "001:148"],
     recorded=Holds(),
 )
 
@@ -306,11 +330,13 @@ arrangement_lost = Claim(
     subject=OPERATORS,
     on=MAPS,
     flipped_by=[
+        weighted_by_place,
         faults.global_mean_of_first_row,
+        faults.mean_for_max,
         faults.wrong(
-            "global mean weighs rows differently",
-            "global_avg_pool2d",
-            lambda f, x: f(x * np.linspace(0.5, 1.5, x.shape[2])[:, None]),
+            "max pool of the first row only",
+            "max_pool2d",
+            lambda f, x, kernel, **o: f(x[:, :, :1], (1, kernel[1]), **o),
         ),
     ],
 )
@@ -318,6 +344,9 @@ def shuffled_maps_have_the_same_average(ops: Operators, c: Maps) -> None:
     pixels = c.x.reshape(c.batch, c.channels, -1)
     shuffled = np.random.default_rng(c.seed).permuted(pixels, axis=2).reshape(c.x.shape)
     close(ops.global_avg_pool2d(shuffled), c.mean, "the average of shuffled maps")
+    size = (c.height, c.width)
+    largest = ops.max_pool2d(shuffled, size, stride=size)[:, :, 0, 0]
+    same(largest, pixels.max(axis=2), "the maximum of shuffled maps")
 
 
 @dataclass(frozen=True)
@@ -445,7 +474,7 @@ one_map_per_class = Claim(
     "global-average-pooling/averages-one-map-per-class",
     says="In a network that averages its maps globally, as many maps are averaged as there are "
     "classes.",
-    cites=["001:81", "001:90", "001:102"],
+    cites=["000:48", "001:81", "001:90", "001:102"],
     recorded=HoldsIf("no linear layer follows the average"),
 )
 
@@ -467,7 +496,7 @@ averages_are_scores = Claim(
     "global-average-pooling/needs-no-linear-layer-behind-it",
     says="In NiN the averages of the last maps are the class scores as they are: nothing with "
     "parameters comes after the convolutions.",
-    cites=["000:41", "001:81", "001:90"],
+    cites=["000:41", "001:81", "001:90", "004:36"],
     recorded=Holds(),
 )
 
@@ -959,11 +988,11 @@ fewer_functions = Claim(
 )
 def place_of_the_bright_pixel(ops: Operators, size: Pair) -> None:
     pixels = size[0] * size[1]
-    maps = np.eye(pixels).reshape(pixels, 1, *size)
-    close(ops.global_avg_pool2d(maps), np.full((pixels, 1), 1 / pixels), "the average")
+    maps = np.eye(pixels).reshape(pixels, 1, *size) - 0.5
+    close(ops.global_avg_pool2d(maps), np.full((pixels, 1), 1 / pixels - 0.5), "the average")
     weight = np.arange(1, pixels + 1)[np.newaxis] / 3
     places = ops.linear(maps.reshape(pixels, -1), weight)
-    close(places, weight.T, "the linear head that numbers the places")
+    close(places, weight.T - weight.sum() / 2, "the linear head that numbers the places")
     assert len(np.unique(places)) > 1, "there is only one place"
 
 

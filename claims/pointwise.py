@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hypothesis import strategies as st
 
-from claims.cases import POINTWISE, Convolution, convolutions, integers, pairs
+from claims.cases import POINTWISE, Convolution, convolutions, integers, pairs, wide
 from claims.checks import Array, same
 from claims.core.claim import PROOF, Claim, Proof
 from claims.core.verdict import Holds, HoldsIf, Refuted
@@ -100,11 +100,6 @@ KERNELS = convolutions(
         "padding": st.just((0, 0)) | pairs(0, 2),
     },
 )
-
-
-def wide(numbers: Array) -> Array:
-    """Scale whole numbers so that float32 would round them; float64 still sums them exactly."""
-    return numbers * (2**25 + 1)
 
 
 def pixels(maps: Array) -> Array:

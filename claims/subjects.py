@@ -191,11 +191,17 @@ class Evidence:
 
         Raises:
             InsufficientEvidenceError: if it has not been made.
+            UnavailableError: if the file is damaged.
         """
         path = self.directory / "measured" / f"{name}.json"
         if not path.is_file():
             raise InsufficientEvidenceError(f"no measurement {name}")
-        measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UnavailableError(
+                f"{path} is damaged ({error}); `make measure` makes it again"
+            ) from error
         return measured
 
 

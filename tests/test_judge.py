@@ -96,7 +96,7 @@ def test_a_number_is_a_number_or_text(number: object) -> None:
     [
         (3, 3, "3"),
         ("vgg16", "vgg16", "vgg16"),
-        ((1, (2, 3)), [1, [2, 3]], "1, [2, 3]"),
+        ((1, (2, 3)), [1, [2, 3]], "(1, [2, 3])"),
         (Size(2, 3, (1, 2)), {"height": 2, "width": 3, "stride": [1, 2]}, None),
         (Size(2), {"height": 2}, "height=2"),
         (PROOF, "for all sizes", "for all sizes"),

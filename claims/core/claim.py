@@ -262,7 +262,7 @@ def case_label(case: object) -> str:
     json = case_json(case)
     if isinstance(json, dict):
         return str(json.get("name", ", ".join(f"{name}={value}" for name, value in json.items())))
-    return ", ".join(str(part) for part in json) if isinstance(json, list) else str(json)
+    return f"({', '.join(map(str, json))})" if isinstance(json, list) else str(json)
 
 
 def _untuple(value: object) -> object:

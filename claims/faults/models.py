@@ -96,7 +96,9 @@ def _padding_dropped(model: nn.Module) -> None:
 def _linear_appended(model: nn.Module) -> nn.Module:
     from torch import nn
 
-    return nn.Sequential(model, nn.Linear(10, 10, device="meta"))
+    last = (of_kind(model, "Linear") or of_kind(model, "Conv2d"))[-1]
+    outputs = len(next(model.get_submodule(last).parameters()))
+    return nn.Sequential(model, nn.Linear(outputs, outputs, device="meta"))
 
 
 last_max_pool_removed = surgery("last max pool removed", removed("MaxPool2d", -1))

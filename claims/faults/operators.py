@@ -165,6 +165,43 @@ sum_over_batch = wrong(
     lambda f, x, w, b=None, **o: f(x + x[:1], w, b, **o),
 )
 
+kernel_row_ignored = wrong(
+    "last row of the kernel ignored",
+    "conv2d",
+    lambda f, x, w, b=None, **o: f(x, _without(w, 2), b, **o),
+)
+filter_ignored = wrong(
+    "last filter ignored", "conv2d", lambda f, x, w, b=None, **o: f(x, _without(w, 0), b, **o)
+)
+row_ignored = wrong(
+    "last row of pixels ignored",
+    "conv2d",
+    lambda f, x, w, b=None, **o: f(_without(x, 2), w, b, **o),
+)
+rectified = wrong(
+    "ReLU inside the convolution",
+    "conv2d",
+    lambda f, x, w, b=None, **o: np.maximum(f(x, w, b, **o), 0),
+)
+
+
+def in_float32(method: str) -> Fault[Operators]:
+    """Return an operator that rounds what it takes to float32 and gives the type it took."""
+
+    def rounded(f: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
+        single = [a.astype(np.float32) if isinstance(a, np.ndarray) else a for a in arrays]
+        y = f(*single, **options)
+        kind = arrays[0].dtype
+        return tuple(a.astype(kind) for a in y) if isinstance(y, tuple) else y.astype(kind)
+
+    return wrong(f"{method} computed in float32", method, rounded)
+
+
+conv2d_in_float32 = in_float32("conv2d")
+conv2d_gradients_in_float32 = in_float32("conv2d_gradients")
+linear_in_float32 = in_float32("linear")
+global_avg_pool2d_in_float32 = in_float32("global_avg_pool2d")
+
 # gradients of conv2d -----------------------------------------------------------------------------
 
 weight_gradient_of_first_image = wrong(

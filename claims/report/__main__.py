@@ -79,12 +79,13 @@ def picture(verdicts: Entries) -> str:
     lines = [("$ make quick", {"bold": True}), *lines]
     height = ROW * len(lines) + 2 * MARGIN
     width = round(COLUMN * WIDTH + 2 * MARGIN)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    label = 'role="img" aria-label="Summary of the verdicts"'
+    font = 'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace"'
     rows = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="Summary of the verdicts">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>',
         '<rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
-        '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" '
-        'font-size="13.3" fill="#c9d1d9">',
+        f'<g {font} font-size="13.3" fill="#c9d1d9">',
     ]
     for number, (text, style) in enumerate(lines):
         colour = "".join(f' fill="{COLOURS[name]}"' for name in style if name in COLOURS)
