@@ -1,7 +1,7 @@
-"""A template to copy: operators of your own, judged by `pytest claims --subject nin_ref.template.Mine`.
+"""A template to copy: operators of your own, for `pytest claims --subject nin_ref.template.Mine`.
 
-Offer any of the methods of `nin_ref.operators.Operators`, with its signatures: NumPy arrays in, NumPy
-arrays of the same floating point type out. What you leave out is reported as not provided.
+Offer any of the methods of `nin_ref.operators.Operators`, with its signatures: NumPy arrays in,
+NumPy arrays of the same floating point type out. What you leave out is reported as not provided.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from claims.cases import CONVOLUTIONS
+from claims.cases import CONVOLUTIONS, wide
 from claims.core.claim import Fault
 from claims.faults import CATALOGUE
 from claims.faults.models import all_removed, of_kind, removed, surgery
@@ -48,9 +48,10 @@ def test_a_wrong_operator_differs_from_the_right_one_in_one_method(fault: Fault[
 def test_a_wrong_convolution_is_wrong_on_the_covering_sample(fault: Fault[Any]) -> None:
     planted = fault.plant(oracle)
     for c in CONVOLUTIONS.covering:
-        right = oracle.conv2d(c.x, c.weight, c.bias, **c.options)
+        x = wide(c.x)
+        right = oracle.conv2d(x, c.weight, c.bias, **c.options)
         try:
-            wrong = planted.conv2d(c.x, c.weight, c.bias, **c.options)
+            wrong = planted.conv2d(x, c.weight, c.bias, **c.options)
         except ValueError:  # it does not even fit
             return
         if wrong.shape != right.shape or not np.array_equal(wrong, right):
