@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
-import inspect
 import json
+import linecache
 import os
 import platform
 import tempfile
@@ -13,6 +14,7 @@ import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from claims.core.claim import Claim
@@ -53,8 +55,11 @@ def entry(claim: Claim, judged: Judged, packages: Iterable[str]) -> Entry:
         "flips": [fault.name for judgement in claim.judgements for fault in judgement.flipped_by],
         "digest": source_digest(claim),
         "versions": {"python": platform.python_version()}
-        | {package: metadata.version(package) for package in packages},
+        | {package: _version(package) for package in packages},
     }
+
+
+_version = functools.cache(metadata.version)  # it searches the whole environment
 
 
 def _shown(outcome: Outcome | None) -> dict[str, Any] | None:
@@ -76,9 +81,16 @@ def source_digest(claim: Claim) -> str:
     """Return 16 hex digits that change with the code of the statements, not with its layout."""
     digest = hashlib.sha256()
     for judgement in claim.judgements:
-        source = textwrap.dedent(inspect.getsource(judgement.statement))
-        digest.update(ast.dump(ast.parse(source)).encode())
+        code = judgement.statement.__code__
+        lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 : _last_line(code)]
+        digest.update(ast.dump(ast.parse(textwrap.dedent("".join(lines)))).encode())
     return digest.hexdigest()[:16]
+
+
+def _last_line(code: CodeType) -> int:
+    """Return the last line of a function; inspect.getsource finds it too, by a slow search."""
+    inner = [_last_line(part) for part in code.co_consts if isinstance(part, CodeType)]
+    return max([end for _, end, _, _ in code.co_positions() if end] + inner)
 
 
 def read(path: Path) -> dict[str, Entry]:
