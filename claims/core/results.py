@@ -10,11 +10,9 @@ import linecache
 import os
 import platform
 import tempfile
-import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from claims.core.claim import Claim
@@ -82,15 +80,20 @@ def source_digest(claim: Claim) -> str:
     digest = hashlib.sha256()
     for judgement in claim.judgements:
         code = judgement.statement.__code__
-        lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 : _last_line(code)]
-        digest.update(ast.dump(ast.parse(textwrap.dedent("".join(lines)))).encode())
+        function = _functions(code.co_filename)[code.co_firstlineno]
+        digest.update(ast.dump(function).encode())
     return digest.hexdigest()[:16]
 
 
-def _last_line(code: CodeType) -> int:
-    """Return the last line of a function; inspect.getsource finds it too, by a slow search."""
-    inner = [_last_line(part) for part in code.co_consts if isinstance(part, CodeType)]
-    return max([end for _, end, _, _ in code.co_positions() if end] + inner)
+@functools.cache
+def _functions(path: str) -> dict[int, ast.FunctionDef]:
+    """Return the functions of a source file by their first lines, decorators included."""
+    tree = ast.parse("".join(linecache.getlines(path)))
+    return {
+        min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]): node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 def read(path: Path) -> dict[str, Entry]:
