@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hypothesis import strategies as st
 
-from claims.cases import CONVOLUTIONS, Convolution, integers
+from claims._mlpconv import perceptrons
+from claims.cases import CONVOLUTIONS, Convolution, integers, sampled, wide
 from claims.checks import Array, close, same
-from claims.core.claim import PROOF, Claim, Fault, Proof, Subject
+from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.faults.fields import perturbed
 from claims.faults.formulas import layer
-from claims.mlpconv import perceptrons, sampled, single_precision
 from claims.subjects import LAYERS, MODELS, OPERATORS, Layers, Models, model_on_meta
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -172,7 +172,8 @@ def described(made: nn.Module) -> dict[str, object]:
 def reference_is_the_listing(listing: Listing, line: str) -> None:
     from nin_ref.models import mlpconv_block
 
-    reference = dict(zip(listing, mlpconv_block(), strict=True))[line]
+    assert len(listing) == 11, f"{len(listing)} layers are listed"
+    reference = mlpconv_block()[list(listing).index(line)]
     listed = listing[line].build()
     assert described(listed) == described(reference), f"{listed} is listed, {reference} is built"
 
@@ -378,12 +379,18 @@ def real_pool_halves(listing: Listing, size: Size) -> None:
 border_dimmed = Claim(
     "mlpconv-listing/pool-dims-the-border",
     says="As the pool's padding counts in its averages, those at the border are drawn towards "
-    "zero: on a map of ones to 4/9 at the first corner and 6/9 along the first row and column.",
+    "zero: on a map of ones to 4/9 at the first corner and 6/9 along the first row and column, whose "
+    "ends are lower still where a side is odd.",
     cites=["000:65"],
     recorded=Holds(),
 )
 
-PADDED_SIZES = [Size(16, 16), Size(15, 16), Size(8, 7), Size(5, 2), Size(1, 4)]
+PADDED_SIZES = sampled(
+    "maps from 2x2 to 20x20",
+    Size,
+    {"height": (16, 15, 2), "width": (16, 7, 4)},
+    {"height": st.integers(2, 20), "width": st.integers(2, 20)},
+)
 
 
 def ninths(x: Array) -> Array:
@@ -402,17 +409,15 @@ def ninths(x: Array) -> Array:
         argument("pool divides by 8", "65", divisor_override=8),
     ],
 )
-def ones_become_ninths(listing: Listing, size: Size) -> dict[str, float]:
+def ones_become_ninths(listing: Listing, size: Size) -> None:
     import torch
 
-    pooled = listing["65"].build()(torch.ones(1, 1, size.height, size.width).double()).numpy()
-    rows, columns = ([2.0, *[3.0] * ((side - 1) // 2)] for side in (size.height, size.width))
-    for cells, side in ((rows, size.height), (columns, size.width)):
-        if side % 2:  # the last window ends in the padding too
-            cells[-1] -= 1
-    expected = np.outer(rows, columns)[np.newaxis, np.newaxis] / 9
-    close(pooled, expected, "the pooled map")
-    return {"corner": pooled[0, 0, 0, 0].item(), "mean": pooled.mean().item()}
+    ones = np.ones((1, 1, size.height, size.width))
+    pooled = listing["65"].build()(torch.from_numpy(ones)).numpy()
+    close(pooled, ninths(ones), "the pooled map")
+    first_row, first_column = pooled[0, 0, 0, : size.width // 2], pooled[0, 0, : size.height // 2, 0]
+    for line, where in ((first_row, "row"), (first_column, "column")):
+        close(9 * line, np.array([4.0, *[6.0] * (len(line) - 1)]), f"nine times the first {where}")
 
 
 @border_dimmed.judged(
@@ -431,6 +436,8 @@ def operators_divide_by_nine(ops: Operators, size: Size) -> None:
 
 # The formula, and what batch normalisation adds ---------------------------------------------------
 
+MODES = ["evaluation", "training"]
+
 realises_formula = Claim(
     "mlpconv-listing/realises-the-formula",
     says="With fixed weights and biases the formula of the mlpconv layer gives what the listed "
@@ -442,7 +449,7 @@ realises_formula = Claim(
 
 @realises_formula.judged(
     subject=LISTING,
-    on=["evaluation", "training"],
+    on=Sample("drawn weights and statistics, in evaluation and in training", MODES),
     when={"in evaluation": lambda mode: mode == "evaluation"},
     flipped_by=[first_padded_less, first_norm_after_relu, last_relu_left_out, relu_leaky],
 )
@@ -484,7 +491,7 @@ norm_folds = Claim(
     flipped_by=[
         *(faults.variance_for_deviation, faults.eps_ignored, faults.mean_ignored),
         *(faults.shift_ignored, faults.bias_missing, faults.channel_ignored, faults.relu_missing),
-        *(faults.stride_swapped, faults.dilation_ignored, faults.groups_ignored, single_precision),
+        *(faults.stride_swapped, faults.dilation_ignored, faults.groups_ignored, faults.conv2d_in_float32),
     ],
 )
 def scaled_weights_do_the_same(ops: Operators, c: Convolution) -> None:
@@ -492,7 +499,7 @@ def scaled_weights_do_the_same(ops: Operators, c: Convolution) -> None:
         integers(c.seed + offset, c.out_channels, low=1, high=9) for offset in (10, 11, 12)
     )
     variance = integers(c.seed + 13, c.out_channels, low=1, high=9) / 8
-    x = c.x + 2.0**-26  # which single precision would round
+    x = wide(c.x)
     sums = ops.conv2d(x, c.weight, c.bias, **c.options)
     y = ops.relu(ops.batch_norm(sums, mean, variance, weight, shift, eps=1e-5))
     scale = weight / np.sqrt(variance + 1e-5)
@@ -626,12 +633,15 @@ def hoeffding(draws: int) -> float:
     return float(np.sqrt(np.log(2e9) / (2 * draws)))
 
 
-def dropped(listing: Listing) -> Array:
+SEEDS_OF_MASKS = Sample("a million ones, masks from two seeds", [0, 1])
+
+
+def dropped(listing: Listing, seed: int) -> Array:
     """Return which of a million ones the listed dropout sets to zero in training."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         y: torch.Tensor = listing["66"].build().train()(torch.ones(16, 192, 18, 19))
         return (y == 0).numpy()
 
@@ -647,7 +657,7 @@ drops_a_fifth = Claim(
 
 @drops_a_fifth.judged(
     subject=LISTING,
-    on=ALL,
+    on=SEEDS_OF_MASKS,
     flipped_by=[
         dropout_of_half,
         argument("dropout keeps a fifth", "66", p=0.8),
@@ -655,12 +665,10 @@ drops_a_fifth = Claim(
         replaced("dropout towards another value", "66", by=Row("AlphaDropout", {"p": 0.2})),
     ],
 )
-def share_is_a_fifth(listing: Listing, _: str) -> dict[str, float]:
-    zeroed = dropped(listing)
+def share_is_a_fifth(listing: Listing, seed: int) -> None:
+    zeroed = dropped(listing, seed)
     share, bound = float(zeroed.mean()), hoeffding(zeroed.size)
     assert abs(share - 0.2) <= bound, f"{share:.4f} are zero, and chance allows {bound:.4f} off"
-    return {"values": zeroed.size, "bound": bound}
-
 
 drops_single_values = Claim(
     "mlpconv-listing/dropout-drops-single-values",
@@ -670,9 +678,11 @@ drops_single_values = Claim(
 )
 
 
-@drops_single_values.judged(subject=LISTING, on=ALL, flipped_by=[dropout_of_maps, dropout_of_half])
-def neighbours_are_independent(listing: Listing, _: str) -> None:
-    zeroed = dropped(listing)
+@drops_single_values.judged(
+    subject=LISTING, on=SEEDS_OF_MASKS, flipped_by=[dropout_of_maps, dropout_of_half]
+)
+def neighbours_are_independent(listing: Listing, seed: int) -> None:
+    zeroed = dropped(listing, seed)
     for axis, name in enumerate(("images", "maps", "rows", "columns")):
         pairs = np.moveaxis(zeroed, axis, 0)
         pairs = pairs[: len(pairs) // 2 * 2].reshape(-1, 2, *pairs.shape[1:])
@@ -702,6 +712,8 @@ not_inverted = layer(
 half_dropped = layer("dropout of a half", "Dropout", lambda f, _p: f(0.5))
 
 
+MAPS = Sample("maps of several sizes", [(2, 3, 8, 9), (1, 192, 4, 4), (3, 5, 7, 7)])
+
 survivors_scaled = Claim(
     "mlpconv-listing/dropout-scales-the-survivors",
     says="In training dropout of 0.2 multiplies the values that it leaves by 1.25.",
@@ -712,13 +724,13 @@ survivors_scaled = Claim(
 
 @survivors_scaled.judged(
     subject=LAYERS,
-    on=ALL,
+    on=MAPS,
     flipped_by=[not_inverted, half_dropped],
 )
-def five_quarters(layers: Layers, _: str) -> None:
+def five_quarters(layers: Layers, shape: tuple[int, ...]) -> None:
     import torch
 
-    x = maps(2, 3, 8, 9) + 5
+    x = maps(*shape) + 0.5  # none of which is zero
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         y = layers.Dropout(0.2).train()(x).numpy()
@@ -736,11 +748,11 @@ off_in_evaluation = Claim(
 
 @off_in_evaluation.judged(
     subject=LAYERS,
-    on=ALL,
+    on=MAPS,
     flipped_by=[not_inverted, stays_on],
 )
-def nothing_changes(layers: Layers, _: str) -> None:
-    x = maps(2, 3, 8, 9) + 5
+def nothing_changes(layers: Layers, shape: tuple[int, ...]) -> None:
+    x = maps(*shape) + 0.5
     same(layers.Dropout(0.2).eval()(x).numpy(), x.numpy(), "what dropout puts out")
 
 
@@ -757,7 +769,9 @@ second_of_cifar10 = Claim(
 
 def same_convolutions(listing: Listing, network: nn.Module) -> None:
     ours = perceptrons(module(listing, last="64"))[0]
-    first, theirs = perceptrons(network)[:2]
+    found = perceptrons(network)
+    assert len(found) == 3, f"{len(found)} mlpconv layers in the network, not 3"
+    first, theirs, _ = found
     assert [*map(described, ours)] == [*map(described, theirs)], f"{ours} is not {theirs}"
     assert ours[0].in_channels == first[-1].out_channels != 3, f"{ours[0]} follows {first[-1]}"
 

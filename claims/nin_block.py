@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Subject
-from claims.core.verdict import Holds, Refuted, Undecided
-from claims.faults import models as surgeries
-from claims.faults.formulas import formula
-from claims.mlpconv import (
+from claims._mlpconv import (
     DOCUMENTED,
     NETWORKS,
-    SECOND,
     last_relu_removed,
     one_by_one,
     perceptrons,
-    sampled,
     second_layer_3x3,
     single_pixels_read,
 )
-from claims.subjects import FORMULAS, MODELS, RUNS, Evidence, Formulas, Models
+from claims.awaited import awaited
+from claims.cases import sampled
+from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Subject
+from claims.core.verdict import Holds, Refuted
+from claims.faults import models as surgeries
+from claims.faults.formulas import formula
+from claims.subjects import FORMULAS, MODELS, Formulas, Models
 from nin_ref import counting, models, oracle
 
 if TYPE_CHECKING:
     from torch import nn
 
+SECOND = slice(1, 2)
 second_layer_strided = surgeries.surgery("second layer strided", one_by_one(SECOND, stride=2))
 second_layer_padded = surgeries.surgery("second layer padded", one_by_one(SECOND, padding=1))
 second_layer_grouped = surgeries.surgery("second layer in groups", one_by_one(SECOND, groups=2))
@@ -199,13 +200,20 @@ relu_after_each = Claim(
 )
 
 
+def kinds(model: nn.Module) -> list[str]:
+    """Return the classes of the layers of a model, in its order."""
+    return [type(layer).__name__ for layer in model.modules() if not [*layer.children()]]
+
+
 @relu_after_each.judged(
     subject=MODELS,
     on=NETWORKS,
     flipped_by=[surgeries.relu_layers_removed, last_relu_removed, second_relu_removed],
 )
 def networks_rectify(models: Models, name: str) -> None:
-    relu_after_each_convolution(models(name))
+    layers = kinds(models(name))
+    for layer, following in zip(layers, [*layers[1:], "nothing"], strict=True):
+        assert layer != "Conv2d" or following == "ReLU", f"{following} follows a convolution"
 
 
 @relu_after_each.judged(
@@ -217,14 +225,8 @@ def networks_rectify(models: Models, name: str) -> None:
     ],
 )
 def blocks_rectify(build: Builder, c: Block) -> None:
-    relu_after_each_convolution(on_meta(build, c))
-
-
-def relu_after_each_convolution(model: nn.Module) -> None:
-    """Assert it, whatever else the model has."""
-    layers = [type(layer).__name__ for layer in model.modules() if not [*layer.children()]]
-    for layer, following in zip(layers, [*layers[1:], "nothing"], strict=True):
-        assert layer != "Conv2d" or following == "ReLU", f"{following} follows a convolution"
+    layers = kinds(on_meta(build, c))
+    assert layers == ["Conv2d", "ReLU"] * 3, f"the layers are {', '.join(layers)}"
 
 
 first_sets_the_size = Claim(
@@ -321,10 +323,12 @@ def real_blocks_have_so_many(build: Builder, c: Block) -> None:
 WHY_TWO = "why a NiN block has two 1x1 convolutions rather than one or three"
 
 
-def third_one_by_ones(blocks: list[list[Any]]) -> int:
-    """Count the parameters that one more 1x1 convolution in each block would add."""
+def thirds_and_firsts(network: nn.Module) -> tuple[int, int]:
+    """Count the parameters of one more 1x1 convolution in each block, and of the first ones."""
+    blocks = perceptrons(network)
     widths = [layers[-1].out_channels for layers in blocks]
-    return sum(width * (width + 1) for width in widths)
+    first = sum(parameter.numel() for layers in blocks for parameter in layers[0].parameters())
+    return sum(width * (width + 1) for width in widths), first
 
 
 third_is_forbidding = Claim(
@@ -339,16 +343,14 @@ third_is_forbidding = Claim(
 
 @third_is_forbidding.judged(subject=MODELS, on=DOCUMENTED, flipped_by=[single_pixels_read])
 def third_outweighs_the_first(models: Models, name: str) -> None:
-    blocks = perceptrons(models(name))
-    added = third_one_by_ones(blocks)
-    first = sum(parameter.numel() for layers in blocks for parameter in layers[0].parameters())
-    assert added > first, f"{name}: {added:,} more beside {first:,} of the first convolutions"
+    third, first = thirds_and_firsts(models(name))
+    assert third > first, f"{name}: {third:,} in third 1x1s, {first:,} in the first convolutions"
 
 
 third_adds_a_sixth = Claim(
     "nin-block/third-one-by-one-adds-at-most-a-sixth",
-    says="A third 1x1 convolution in each block would add at most a sixth to the parameters of the "
-    "network.",
+    says="Third 1x1 convolutions would hold less than a quarter of the parameters of the blocks' "
+    "first convolutions, and add at most a sixth to those of the network.",
     cites=["001:151"],
     recorded=Holds(),
 )
@@ -361,25 +363,20 @@ third_adds_a_sixth = Claim(
 )
 def third_adds_little(models: Models, name: str) -> dict[str, float]:
     network = models(name)
-    share = third_one_by_ones(perceptrons(network)) / counting.parameter_count(network)
+    third, first = thirds_and_firsts(network)
+    assert third < first / 4, f"{name}: {third:,} beside {first:,} of the first convolutions"
+    share = third / counting.parameter_count(network)
     assert share <= 1 / 6, f"{name} would have {share:.1%} more parameters"
-    return {"added share": share}
+    return {"added share": share, "of the first convolutions": third / first}
 
 
-two_are_best = Claim(
+two_are_best = awaited(
     "nin-block/two-one-by-ones-classify-best",
     says="With two 1x1 convolutions in each block the network classifies CIFAR-10 more accurately "
     "than with one, and than with three.",
     cites=["001:151"],
-    recorded=Undecided(
-        "Welch's tests of arm cifar10 against cifar10-one-by-one-once and -thrice, 8 seeds each, "
-        "Holm over the two, delta 0.3 points of test accuracy"
-    ),
+    needs="Welch's tests of arm cifar10 against cifar10-one-by-one-once and -thrice, 8 seeds each, "
+    "Holm over the two, delta 0.3 points of test accuracy",
+    arms=dict.fromkeys(("cifar10", "cifar10-one-by-one-once", "cifar10-one-by-one-thrice"), 8),
     reading_of=WHY_TWO,
 )
-
-
-@two_are_best.judged(subject=RUNS, on=["test accuracy"])
-def two_beat_one_and_three(evidence: Evidence, _: str) -> None:
-    arms = ("cifar10", "cifar10-one-by-one-once", "cifar10-one-by-one-thrice")
-    evidence.await_runs(dict.fromkeys(arms, 8))

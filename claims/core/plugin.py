@@ -53,7 +53,16 @@ class Context:
     subject: str | None
     met: dict[str, Claim] = field(default_factory=dict)
     topics: set[str] = field(default_factory=set)
-    selected: set[str] = field(default_factory=set)
+
+    @property
+    def applicable(self) -> set[str]:
+        """The claims met that are about the subject which a user can replace."""
+        replaceable = self.suite.replaceable
+        return {
+            id_
+            for id_, claim in self.met.items()
+            if any(judgement.subject is replaceable for judgement in claim.judgements)
+        }
 
     @property
     def complete(self) -> bool:
@@ -271,15 +280,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     named = config.getoption("markexpr") or any("::" in argument for argument in config.args)
-    replaceable = context.suite.replaceable
+    applicable = context.applicable
     for item in items:
         wanted = True
         if isinstance(item, ClaimItem):
             wanted = bool(named) or item.claim.cost == "quick"
             if context.brought:
-                wanted &= any(one.subject is replaceable for one in item.claim.judgements)
-            if wanted:
-                context.selected.add(item.claim.id)
+                wanted &= item.claim.id in applicable
         (kept if wanted else left).append(item)
     if left:
         items[:] = kept
@@ -291,7 +298,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     context = session.config.stash.get(CONTEXT, None)
     output = getattr(session.config, "workeroutput", None)
     if context is not None and output is not None:
-        output["claims"] = {"met": sorted(context.met), "topics": sorted(context.topics)}
+        output["claims"] = {
+            "met": sorted(context.met),
+            "applicable": sorted(context.applicable),
+            "topics": sorted(context.topics),
+        }
 
 
 class Recorder:
@@ -305,6 +316,7 @@ class Recorder:
         self.failed: dict[str, str] = {}
         self.not_provided: dict[str, str] = {}
         self.met: set[str] = set()
+        self.applicable: set[str] = set()
         self.old: dict[str, dict[str, Any]] = {}
         self.merged: dict[str, dict[str, Any]] = {}
         self.plain = not context.brought and context.effort == QUICK
@@ -328,6 +340,7 @@ class Recorder:
         told = getattr(node, "workeroutput", {}).get("claims")
         if told:
             self.met |= set(told["met"])
+            self.applicable |= set(told["applicable"])
             self.context.topics |= set(told["topics"])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -347,6 +360,7 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what was found, unless the run was broken off."""
         self.met |= set(self.context.met)
+        self.applicable |= self.context.applicable
         self.merged = dict(self.old)
         finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if not (self.plain and finished and self.found):
@@ -379,7 +393,10 @@ class Recorder:
         if self.context.flips:
             lines = summary.flips(self.found)
         elif self.context.brought:
-            lines = summary.conformance(self.found, self.failed, self.not_provided, len(self.met))
+            other = len(self.met - self.applicable)
+            judged = self.found.keys() | self.failed.keys() | self.not_provided.keys()
+            slower = len(self.applicable - judged)
+            lines = summary.conformance(self.found, self.failed, self.not_provided, slower, other)
         elif self.context.effort != QUICK:
             lines = summary.soak(self.found, self.failed, self.context.effort.seed)
         else:

@@ -78,19 +78,18 @@ def conformance(
     found: Mapping[str, object],
     failed: Mapping[str, str],
     not_provided: Mapping[str, str],
-    met: int,
+    left_out: int,
+    other: int,
 ) -> Iterator[Line]:
-    """Summarise how an implementation did on the claims about operators."""
+    """Summarise how an implementation did on the claims about what it implements.
+
+    `left_out` counts such claims that this run did not judge, `other` those about other subjects.
+    """
     passed = len(found.keys() - failed.keys())
-    applicable = len(found.keys() | failed.keys() | not_provided.keys())
     yield "", {}
-    yield (
-        (
-            f"Conformance: {passed} passed, {len(failed)} failed, "
-            f"{len(not_provided)} not provided, {met - applicable} not applicable"
-        ),
-        {"bold": True},
-    )
+    counts = [f"{passed} passed", f"{len(failed)} failed", f"{len(not_provided)} not provided"]
+    counts += [f"{left_out} not run"] if left_out else []
+    yield f"Conformance: {', '.join(counts)}, {other} not applicable", {"bold": True}
     for id_, reason in not_provided.items():
         yield f"  not provided  {id_}: {reason}", {"yellow": True}
     for text in failed.values():
