@@ -57,6 +57,11 @@ def reread(key: str, **arguments: Any) -> Fault[Listing]:
     return Fault(f"{key} with {_told(arguments)}", plant)
 
 
+def reread_each(key: str, **arguments: Any) -> list[Fault[Listing]]:
+    """Return a fault for each argument of a line, that alone read as another."""
+    return [reread(key, **{name: value}) for name, value in arguments.items()]
+
+
 def other_layer(key: str, layer: str, **arguments: Any) -> Fault[Listing]:
     """Return a fault that reads another layer in a line."""
     return perturbed(f"{layer} for {key}", key, layer=layer, arguments=arguments)
@@ -92,18 +97,16 @@ def remade(key: str, kind: str = "", **options: Any) -> Fault[Models]:
     """Return a surgery that makes a layer anew, with other options or of another kind."""
 
     def change(model: nn.Module) -> None:
+        import torch
         from torch import nn
 
         layer = model.get_submodule(key)
-        kept = {name: getattr(layer, name) for name in getattr(layer, "__constants__", ())}
-        kept["bias"] = getattr(layer, "bias", None) is not None
-        if kind:
-            kept = {}
-        elif not isinstance(layer, nn.Conv2d):
-            kept.pop("bias")
-        kept = {name: value for name, value in kept.items() if name != "output_padding"}
-        made = getattr(nn, kind or type(layer).__name__)(**kept | options)
-        put(model, key, made.to("meta"))
+        constants = () if kind else getattr(layer, "__constants__", ())
+        kept = {name: getattr(layer, name) for name in constants if name != "output_padding"}
+        like = next(model.parameters())
+        with torch.device(like.device):
+            made = getattr(nn, kind or type(layer).__name__)(**kept | options)
+        put(model, key, made.to(like.dtype))
 
     told = " ".join(word for word in (kind, _told(options)) if word)
     return surgery(f"{key} made with {told}", change)

@@ -5,30 +5,32 @@ Document 001 (lines 43 to 45).
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from claims.classic_networks import (
+from claims._by_heart import CLASSES, INPUTS, LABELS, STEPS, Fit, steps_to_learn
+from claims._classics import (
     ALEXNETS,
     ALL_VGGS,
-    IMAGES,
     few_hidden_units,
+    image_of,
     million_hidden_units,
+    saved_for_backward,
     traced,
 )
-from claims.core.claim import PROOF, Claim, Fault, Proof, Subject
+from claims.awaited import awaited
+from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import models as surgeries
 from claims.faults.formulas import layer
-from claims.subjects import LAYERS, MEASUREMENTS, MODELS, RUNS, Evidence, Layers, Models
+from claims.subjects import LAYERS, MEASUREMENTS, MODELS, Evidence, Layers, Models
 from nin_ref import counting
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 # Memory -------------------------------------------------------------------------------------------
@@ -65,29 +67,6 @@ def four_bytes_each(models: Models, name: str) -> dict[str, float]:
     return {"megabytes": size / 1e6}
 
 
-def saved_for_backward(model: nn.Module, *shape: int) -> int:
-    """Return the bytes that training keeps of one batch for the backward pass, weights left out.
-
-    `shape` is batch, channels, height and width. What several layers keep counts once.
-    """
-    import torch
-    from torch.autograd.graph import saved_tensors_hooks
-
-    trained = copy.deepcopy(model).train()
-    weights = {weight.untyped_storage() for weight in trained.parameters()}
-    storages: set[torch.UntypedStorage] = set()
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storages.add(tensor.untyped_storage())
-        return tensor
-
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        scores = trained(torch.empty(shape, device="meta"))
-        labels = torch.empty(shape[0], dtype=torch.long, device="meta")
-        torch.nn.functional.cross_entropy(scores, labels)
-    return sum(storage.nbytes() for storage in storages - weights)
-
-
 @dataclass(frozen=True)
 class Batch:
     """A network and the number of images that it sees at once."""
@@ -98,29 +77,37 @@ class Batch:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Batch, channels, height and width."""
-        return (self.images, *IMAGES.get(self.network, (3, 224, 224)))
+        return (self.images, *image_of(self.network))
 
 
-BATCHES = [Batch(name, images) for name in [*ALEXNETS, *ALL_VGGS] for images in (1, 128)]
-ONE_IMAGE = {"one image at a time": lambda c: c.images == 1}
+def batches(*images: int) -> list[Batch]:
+    """Return batches of some sizes for each AlexNet and VGG."""
+    return [Batch(name, number) for name in [*ALEXNETS, *ALL_VGGS] for number in images]
+
 
 weights_fill_memory = Claim(
     "compute/weights-take-most-of-the-training-memory",
     says="While AlexNet or VGG is trained, its weights take more memory than the values that are "
     "kept for the backward pass.",
     cites=["001:43"],
-    recorded=HoldsIf("one image at a time"),
+    recorded=HoldsIf("at most 7 images at once"),
 )
 
 
 @weights_fill_memory.judged(
-    subject=MODELS, on=BATCHES, when=ONE_IMAGE, flipped_by=[few_hidden_units]
+    subject=MODELS,
+    on=batches(7, 8),
+    when={"at most 7 images at once": lambda c: c.images <= 7},
+    flipped_by=[few_hidden_units],
 )
 def weights_exceed_saved_values(models: Models, c: Batch) -> dict[str, float]:
     model = models(c.network)
     weights = 4 * counting.parameter_count(model)
     saved = saved_for_backward(model, *c.shape)
-    assert weights > saved, f"{weights / 1e9:.2f} GB of weights, {saved / 1e9:.2f} GB of values"
+    assert weights > saved, (
+        f"{c.images} images keep {saved / 1e6:.0f} MB, the weights of {c.network} take "
+        f"{weights / 1e6:.0f} MB"
+    )
     return {"weights in MB": weights / 1e6, "saved in MB": saved / 1e6}
 
 
@@ -180,15 +167,15 @@ much_traffic = Claim(
     says="Of all that the convolutions and fully connected layers of AlexNet and VGG read and "
     "write, each value once, most is the weights of the fully connected layers.",
     cites=["001:44"],
-    recorded=HoldsIf("one image at a time"),
+    recorded=HoldsIf("at most 4 images at once"),
     reading_of=BANDWIDTH,
 )
 
 
 @much_traffic.judged(
     subject=MODELS,
-    on=BATCHES,
-    when=ONE_IMAGE,
+    on=batches(4, 5),
+    when={"at most 4 images at once": lambda c: c.images <= 4},
     flipped_by=[few_hidden_units, surgeries.linear_layers_removed],
 )
 def linear_weights_are_most_of_the_traffic(models: Models, c: Batch) -> dict[str, float]:
@@ -198,7 +185,7 @@ def linear_weights_are_most_of_the_traffic(models: Models, c: Batch) -> dict[str
             moved += one.parameters + math.prod(one.input_shape) + math.prod(one.output_shape)
             linear += one.parameters * (one.kind == "Linear")
     share = linear / moved
-    assert share > 0.5, f"with {c.images} images they are {share:.1%} of the traffic of {c.network}"
+    assert share > 0.5, f"with {c.images} images it is {share:.1%} of what {c.network} moves"
     return {"share": share}
 
 
@@ -260,8 +247,8 @@ SHAPES = [*((images, 25_088, 4096) for images in (1, 2, 8, 32, 128)), (4096, 409
 
 grows_with_size = Claim(
     "compute/square-products-are-limited-by-arithmetic",
-    says="The product of two N x N matrices does N / 6 operations for each byte that it must move, "
-    "so that a large one is limited by arithmetic on any machine.",
+    says="In float32 the product of two N x N matrices does N / 6 operations for each byte that it "
+    "must move, so that a large one is limited by arithmetic on any machine.",
     cites=["001:44"],
     recorded=Holds(),
 )
@@ -278,7 +265,7 @@ def intensity_is_a_sixth_of_the_size(costs: ProductCosts, _: Proof) -> None:
 
 @grows_with_size.judged(
     subject=PRODUCT_COSTS,
-    on=[Product(3, 5, 7), Product(1, 25_088, 4096), Product(4096, 4096, 4096)],
+    on=Sample("products of some sizes", [Product(3, 5, 7), Product(2, 9, 4), Product(6, 1, 8)]),
     flipped_by=[
         nothing_reused,
         other_costs(
@@ -290,20 +277,16 @@ def intensity_is_a_sixth_of_the_size(costs: ProductCosts, _: Proof) -> None:
         ),
     ],
 )
-def costs_are_those_of_torch(costs: ProductCosts, c: Product) -> None:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    left = torch.empty(c.rows, c.inner, device="meta")
-    right = torch.empty(c.inner, c.columns, device="meta")
-    with FlopCounterMode(display=False) as counter:
-        result = left @ right
-    counted = counter.get_total_flops()
+def costs_are_those_of_the_definition(costs: ProductCosts, c: Product) -> None:
+    counted = 0
+    touched: set[tuple[str, int, int]] = set()
+    for row, column, step in itertools.product(*map(range, (c.rows, c.columns, c.inner))):
+        counted += 2  # a multiplication, and an addition to the sum that starts at zero
+        touched |= {("left", row, step), ("right", step, column), ("result", row, column)}
     operations = costs.operations(c.rows, c.inner, c.columns)
     moved = costs.values_moved(c.rows, c.inner, c.columns)
-    values = left.numel() + right.numel() + result.numel()
     assert operations == counted, f"{c.name} takes {counted} operations, not {operations}"
-    assert moved == values, f"{c.name} has {values} values, not {moved}"
+    assert moved == len(touched), f"{c.name} has {len(touched)} values, not {moved}"
 
 
 any_large_product = Claim(
@@ -328,8 +311,8 @@ def intensity_is_bounded(costs: ProductCosts, _: Proof) -> None:
     )
 
 
-# NVIDIA's data sheet of the H200: 67 TFLOP/s in float32 and 4.8 TB/s.
-OPERATIONS_PER_BYTE = 67 / 4.8
+# In a nanosecond, by NVIDIA's data sheet of the H200: 67 TFLOP/s in float32 and 4.8 TB/s.
+OPERATIONS, BYTES = 67_000, 4_800
 
 linear_layer = Claim(
     "compute/linear-layer-is-limited-by-memory",
@@ -343,7 +326,10 @@ linear_layer = Claim(
 
 @linear_layer.judged(
     subject=PRODUCT_COSTS,
-    on=[Product(images, 25_088, 4096) for images in (1, 2, 8, 27, 28, 29)],
+    on=Sample(
+        "VGG's first fully connected layer on some numbers of images",
+        [Product(images, 25_088, 4096) for images in (1, 2, 8, 28, 29)],
+    ),
     when={"at most 28 images": lambda c: c.rows <= 28},
     flipped_by=[
         nothing_reused,
@@ -355,10 +341,21 @@ linear_layer = Claim(
         ),
     ],
 )
-def few_operations_a_byte(costs: ProductCosts, c: Product) -> dict[str, float]:
+def few_operations_a_byte(costs: ProductCosts, c: Product) -> None:
     intensity = costs.intensity(c.rows, c.inner, c.columns)
-    assert intensity < OPERATIONS_PER_BYTE, f"{c.rows} images: {intensity:.1f} operations a byte"
-    return {"operations a byte": intensity}
+    assert intensity < OPERATIONS / BYTES, f"{c.rows} images: {intensity:.1f} operations a byte"
+
+
+@linear_layer.judged(subject=PRODUCT_COSTS, on=PROOF, flipped_by=[nothing_reused])
+def twenty_eight_images_are_the_most(costs: ProductCosts, _: Proof) -> None:
+    import z3
+
+    rows = z3.Int("rows")
+    operations = costs.operations(rows, 25_088, 4096)
+    needed = 4 * costs.values_moved(rows, 25_088, 4096)
+    solver = z3.Solver()
+    solver.add(rows >= 1, (operations * BYTES < OPERATIONS * needed) != (rows <= 28))
+    assert solver.check() == z3.unsat, f"{solver.model()[rows]} images are an exception"
 
 
 def slowdown(measured: dict[str, Any], c: Product) -> float:
@@ -443,50 +440,6 @@ def product_takes_as_long_as_a_pass(evidence: Evidence, c: Product) -> dict[str,
 
 # Learning by heart: on random labels, and on real images ------------------------------------------
 
-INPUTS, CLASSES, IMAGES_LEARNT, STEPS = 16, 10, 64, 400
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A net with one hidden layer that learns random labels of random inputs."""
-
-    hidden_units: int
-    seed: int
-    weight_decay: float = 0.0
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases of both layers."""
-        return self.hidden_units * (INPUTS + 1) + CLASSES * (self.hidden_units + 1)
-
-
-def steps_to_learn(layers: Layers, c: Fit) -> int:
-    """Return the steps of Adam (rate 0.003, all inputs at once) until the mean loss is below 0.1.
-
-    Where it does not get there, the result is `STEPS`. In float64, so that machines agree.
-    """
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(c.seed)
-        inputs = torch.randn(IMAGES_LEARNT, INPUTS, dtype=torch.float64)
-        labels = torch.randint(CLASSES, (IMAGES_LEARNT,))
-        model = layers.Sequential(
-            layers.Linear(INPUTS, c.hidden_units),
-            layers.ReLU(),
-            layers.Linear(c.hidden_units, CLASSES),
-        ).double()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.003, weight_decay=c.weight_decay)
-    criterion = layers.CrossEntropyLoss()
-    for step in range(STEPS):
-        loss = criterion(model(inputs), labels)
-        if loss.item() < 0.1:
-            return step
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return STEPS
-
 
 def _identity(_: Callable[..., nn.Module]) -> nn.Module:
     from torch import nn
@@ -524,40 +477,35 @@ random_labels = Claim(
 
 @random_labels.judged(
     subject=LAYERS,
-    on=[Fit(units, seed) for units in (2, 32, 512) for seed in SEEDS],
-    when={"ten parameters or more for each label": lambda c: c.parameters >= 10 * IMAGES_LEARNT},
+    on=Sample(
+        "nets with 2 to 512 hidden units, from some seeds",
+        [Fit(units, seed) for units in (2, 32, 512) for seed in SEEDS],
+    ),
+    when={"ten parameters or more for each label": lambda c: c.parameters >= 10 * LABELS},
     flipped_by=[no_activation, two_hidden_units],
 )
-def random_labels_are_learnt(layers: Layers, c: Fit) -> dict[str, int]:
+def random_labels_are_learnt(layers: Layers, c: Fit) -> None:
     steps = steps_to_learn(layers, c)
-    assert steps < STEPS, f"{c.parameters} parameters have not learnt {IMAGES_LEARNT} labels"
-    return {"parameters": c.parameters, "steps": steps}
+    assert steps < STEPS, f"{c.parameters} parameters have not learnt {LABELS} labels"
 
 
-overfitting = Claim(
+overfitting = awaited(
     "compute/many-parameters-in-the-head-overfit",
     says="On CIFAR-10, the same convolutions end with a larger gap between training and test error "
     "under fully connected layers than under a global average.",
     cites=["001:45"],
-    recorded=Undecided(
-        "the difference of the gaps, Welch on 8 against 8 seeds of plain-fc and plain-gap, within "
-        "the Holm family of the heads; above 0.3 points it holds"
-    ),
+    needs="the difference of the gaps, Welch on 8 against 8 seeds of plain-fc and plain-gap, "
+    "within the Holm family of the heads; above 0.3 points it holds",
+    arms={"plain-fc": 8, "plain-gap": 8},
     reading_of=BY_HEART,
 )
-
-
-@overfitting.judged(subject=RUNS, on=["final gap of training and test error"])
-def gap_is_larger_with_linear_layers(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"plain-fc": 8, "plain-gap": 8})
-
 
 FAST = "too many parameters in one layer make a model converge very fast"
 
 wide_is_faster = Claim(
     "compute/wide-layer-converges-faster",
-    says="With the same optimiser and learning rate, a much wider hidden layer needs less than "
-    "half as many steps to learn 64 random labels.",
+    says="With the same optimiser and learning rate, a hidden layer five times as wide or wider "
+    "needs less than half as many steps to learn 64 random labels.",
     cites=["001:45"],
     recorded=Holds(),
     reading_of=FAST,
@@ -567,36 +515,31 @@ wide_is_faster = Claim(
 
 @wide_is_faster.judged(
     subject=LAYERS,
-    on=[
-        (narrow, wide, seed)
-        for narrow, wide in [(24, 128), (32, 512), (128, 1024)]
-        for seed in SEEDS
-    ],
+    on=Sample(
+        "nets with 24 to 1024 hidden units, from some seeds",
+        [
+            (narrow, wide, seed)
+            for narrow, wide in [(24, 128), (32, 512), (128, 1024)]
+            for seed in SEEDS
+        ],
+    ),
     flipped_by=[no_activation, two_hidden_units],
 )
-def wide_needs_half_the_steps(layers: Layers, c: tuple[int, int, int]) -> dict[str, int]:
+def wide_needs_half_the_steps(layers: Layers, c: tuple[int, int, int]) -> None:
     narrow, wide = (steps_to_learn(layers, Fit(units, c[2])) for units in c[:2])
     assert 2 * wide < narrow, f"{c[1]} units take {wide} steps, {c[0]} take {narrow}"
-    return {"narrow": narrow, "wide": wide}
 
 
-converges_fast = Claim(
+converges_fast = awaited(
     "compute/many-parameters-in-the-head-converge-faster",
     says="On CIFAR-10, the same convolutions reach a training loss of 0.5 in fewer epochs under "
     "fully connected layers than under a global average.",
     cites=["001:45"],
-    recorded=Undecided(
-        "epochs to training loss 0.5, Welch on the log scale on 8 against 8 seeds of plain-fc and "
-        "plain-gap"
-    ),
+    needs="epochs to training loss 0.5, Welch on the log scale on 8 against 8 seeds of plain-fc "
+    "and plain-gap",
+    arms={"plain-fc": 8, "plain-gap": 8},
     reading_of=FAST,
 )
-
-
-@converges_fast.judged(subject=RUNS, on=["epochs to training loss 0.5"])
-def linear_layers_take_fewer_epochs(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"plain-fc": 8, "plain-gap": 8})
-
 
 REGULARISED = "much regularisation is needed, so that such a layer does not learn everything"
 
@@ -612,7 +555,10 @@ decay_prevents = Claim(
 
 @decay_prevents.judged(
     subject=LAYERS,
-    on=[Fit(512, seed, decay) for decay in (1e-4, 1e-3, 0.1, 1.0) for seed in SEEDS],
+    on=Sample(
+        "weight decays from 0.0001 to 1, from some seeds",
+        [Fit(512, seed, decay) for decay in (1e-4, 0.1, 1.0) for seed in SEEDS],
+    ),
     when={"the decay is strong: 0.1 or more": lambda c: c.weight_decay >= 0.1},
     flipped_by=[
         two_hidden_units,
@@ -624,18 +570,12 @@ def random_labels_are_not_learnt(layers: Layers, c: Fit) -> None:
     assert steps == STEPS, f"with decay {c.weight_decay} they are learnt in {steps} steps"
 
 
-needs_regularisation = Claim(
+needs_regularisation = awaited(
     "compute/many-parameters-in-the-head-need-regularisation",
     says="On CIFAR-10, dropout on its fully connected layers lowers the test error of a plain CNN.",
     cites=["001:45"],
-    recorded=Undecided(
-        "the test error, Welch on 8 against 8 seeds of plain-fc and plain-fc-dropout, within the "
-        "Holm family of the heads; by 0.3 points or more it holds"
-    ),
+    needs="the test error, Welch on 8 against 8 seeds of plain-fc and plain-fc-dropout, within the "
+    "Holm family of the heads; by 0.3 points or more it holds",
+    arms={"plain-fc": 8, "plain-fc-dropout": 8},
     reading_of=REGULARISED,
 )
-
-
-@needs_regularisation.judged(subject=RUNS, on=["final test error"])
-def dropout_lowers_the_error(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"plain-fc": 8, "plain-fc-dropout": 8})

@@ -5,37 +5,33 @@ Document 000 (lines 48 and 50).
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claims.cases import POINTWISE, Convolution, integers
-from claims.checks import close, same
-from claims.core.claim import Claim
-from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted, Undecided
-from claims.faults import formulas as wrong_layers
-from claims.faults import models as surgeries
-from claims.faults import operators as faults
-from claims.global_average_pooling import (
+from claims._maps import (
     MAPS,
+    NO_AVERAGE,
     Maps,
-    averages,
+    classes_reversed,
+    computed,
     max_for_average,
+    takes_the_average,
     weighted_by_place,
 )
-from claims.subjects import (
-    LAYERS,
-    MODELS,
-    MODELS_WITH_WEIGHTS,
-    OPERATORS,
-    RUNS,
-    Evidence,
-    Layers,
-    Models,
-)
+from claims.awaited import awaited
+from claims.cases import POINTWISE, Convolution, integers
+from claims.checks import close, same
+from claims.core.claim import Claim, Fault, Sample
+from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted
+from claims.faults import models as surgeries
+from claims.faults import operators as faults
+from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -49,7 +45,7 @@ last_maps = Claim(
     "confidence-maps/are-the-maps-of-the-last-convolution",
     says="The maps that the last convolution and its ReLU put out are the category confidence "
     "maps: one for each class, with the class score as its average.",
-    cites=["000:48"],
+    cites=["000:48", "nin-paper:3.2"],
     recorded=HoldsIf("no linear layer follows the average"),
 )
 
@@ -68,25 +64,14 @@ def _softmax_appended(model: nn.Module) -> nn.Module:
     return nn.Sequential(model, nn.Softmax(1))
 
 
-def _classes_reversed(model: nn.Module) -> None:
-    from torch import nn
-
-    class Reversed(nn.Flatten):
-        def forward(self, maps: torch.Tensor) -> torch.Tensor:
-            return super().forward(maps).flip(1)
-
-    for name in surgeries.of_kind(model, "Flatten"):
-        surgeries.put(model, name, Reversed())
-
-
 @last_maps.judged(
     subject=MODELS_WITH_WEIGHTS,
-    on=list(IMAGES),
+    on=Sample("networks with the weights of one seed", list(IMAGES)),
     when={"no linear layer follows the average": lambda name: name != "handwritten-nin"},
     flipped_by=[
         max_for_average,
         surgeries.surgery("softmax at the end", _softmax_appended),
-        surgeries.surgery("classes in reverse order", _classes_reversed),
+        classes_reversed,
     ],
 )
 def averages_of_the_last_maps_are_the_scores(models: Models, name: str) -> None:
@@ -119,16 +104,8 @@ sum_of_contributions = Claim(
     subject=OPERATORS,
     on=MAPS,
     flipped_by=[
-        faults.global_max_for_mean,
-        faults.global_sum_for_mean,
+        *NO_AVERAGE,
         faults.global_mean_of_positive,
-        faults.global_mean_over_channels,
-        faults.global_mean_divides_by_height,
-        faults.wrong(
-            "global mean of the pixels that are not zero",
-            "global_avg_pool2d",
-            lambda f, x: x.sum(axis=(2, 3)) / np.maximum((x != 0).sum(axis=(2, 3)), 1),
-        ),
     ],
 )
 def score_without_a_pixel(ops: Operators, c: Maps) -> None:
@@ -138,7 +115,7 @@ def score_without_a_pixel(ops: Operators, c: Maps) -> None:
     row, column = rng.integers(c.height), rng.integers(c.width)
     without = c.x.copy()
     without[:, :, row, column] = 0
-    share = c.x[:, :, row, column] / (c.height * c.width)
+    share = c.x[:, :, row, column] / c.pixels
     close(scores - ops.global_avg_pool2d(without), share, f"the share of pixel {row}, {column}")
 
 
@@ -205,7 +182,9 @@ pixel_fixed_by_training = Claim(
 
 
 @pixel_fixed_by_training.judged(
-    subject=OPERATORS, on=[(3, 5, 7), (2, 2, 1), (4, 1, 3)], flipped_by=[weighted_by_place]
+    subject=OPERATORS,
+    on=Sample("a bright spot in maps of some sizes", [(3, 5, 7), (2, 2, 1), (4, 1, 3)]),
+    flipped_by=[weighted_by_place],
 )
 def moved_spot_changes_probabilities(ops: Operators, size: tuple[int, int, int]) -> None:
     maps = np.zeros((2, *size))
@@ -250,115 +229,137 @@ def added_fields_are_not_seen(ops: Operators, c: Maps) -> None:
 
 # Places in the map and in the image ---------------------------------------------------------------
 
-# Kernels are square, so that rows are enough, and a strip of the larger images is.
-INPUTS = {
-    "cifar10-nin": (1, 3, 32, 32),
-    "lecture-nin": (1, 1, 224, 67),
-    "table-nin": (1, 3, 224, 67),
-    "handwritten-nin": (1, 3, 32, 32),
-    "mnist-nin": (1, 1, 28, 28),
-    "svhn-nin": (1, 3, 32, 32),
+IMAGE_SIDE = {
+    "cifar10-nin": 32,
+    "lecture-nin": 224,
+    "table-nin": 224,
+    "handwritten-nin": 32,
+    "mnist-nin": 28,
 }
-# Rows of the receptive field: 27 in cifar10-nin, 33 in handwritten-nin, 35 in mnist-nin and
-# svhn-nin, 195 in the other two.
-SMALLER_THAN_THE_IMAGE: dict[str, Callable[[str], bool]] = {
-    "the receptive field is smaller than the image": lambda name: (
-        name in ("cifar10-nin", "lecture-nin", "table-nin")
-    )
+RECEPTIVE_FIELD = {
+    "cifar10-nin": 27,
+    "lecture-nin": 195,
+    "table-nin": 195,
+    "handwritten-nin": 33,
+    "mnist-nin": 35,
 }
+SMALLER = "the receptive field is smaller than the image"
 
 
-def rows_seen(model: nn.Module, name: str) -> dict[float, tuple[int, int]]:
-    """Return the first and last image row that eight map rows see, by the place of each."""
+def smaller_than_the_image(name: str) -> bool:
+    """Whether the receptive field of a pixel of the last maps is smaller than the image."""
+    return RECEPTIVE_FIELD[name] < IMAGE_SIDE[name]
+
+
+def narrowed(layers: nn.Module) -> nn.Module:
+    """Return the layers with one channel each, which changes nothing in what a pixel sees."""
     from torch import nn
 
-    pooled = model.get_submodule("features") if name == "handwritten-nin" else model
-    assert isinstance(pooled, nn.Sequential)
-    maps = pooled[: -1 if name == "handwritten-nin" else -2]
-    rows = counting.trace(maps, *INPUTS[name])[-1].output_shape[2]
-    found = {}
-    for row in dict.fromkeys(np.linspace(0, rows - 1, 8).astype(int).tolist()):
-        seen = counting.gradient_support(maps, INPUTS[name], output_position=(row, 0))
-        inside = np.flatnonzero(seen.any(axis=1))
-        found[(row + 0.5) / rows] = (int(inside[0]), int(inside[-1]))
-    return found
+    narrow = copy.deepcopy(layers)
+    for name in surgeries.of_kind(narrow, "Conv2d"):
+        wide = narrow.get_submodule(name)
+        assert isinstance(wide, nn.Conv2d)
+        made = nn.Conv2d(1, 1, 1, device="meta")
+        for option in ("kernel_size", "stride", "padding", "dilation"):
+            setattr(made, option, getattr(wide, option))
+        made.weight = nn.Parameter(wide.weight[:1, :1])
+        surgeries.put(narrow, name, made)
+    return narrow
 
 
-def _first(model: nn.Module, layer: nn.Module) -> None:
-    """Put a layer in front of the first pool."""
+@functools.cache
+def parts_seen(models: Models, name: str) -> dict[str, list[tuple[int, int]]]:
+    """Return the first and last image row, and column, that each row, and column, of maps sees.
+
+    Pixels from the top right of the maps to the bottom left are asked.
+    """
     from torch import nn
 
-    name = surgeries.of_kind(model, "MaxPool2d")[0]
-    surgeries.put(model, name, nn.Sequential(layer, model.get_submodule(name)))
+    model, side = models(name), IMAGE_SIDE[name]
+    trunk = model.get_submodule("features") if name == "handwritten-nin" else model
+    assert isinstance(trunk, nn.Sequential)
+    maps = narrowed(trunk[: -1 if name == "handwritten-nin" else -2])
+    last = counting.trace(maps, 1, 1, side, side)[-1].output_shape[2] - 1
+    masks = [
+        counting.gradient_support(maps, (1, 1, side, side), output_position=(row, last - row))
+        for row in range(last + 1)
+    ]
+    seen_rows = [np.flatnonzero(mask.any(axis=1)).tolist() for mask in masks]
+    seen_columns = [np.flatnonzero(mask.any(axis=0)).tolist() for mask in reversed(masks)]
+    return {
+        axis: [(seen[0], seen[-1]) for seen in inside]
+        for axis, inside in (("row", seen_rows), ("column", seen_columns))
+    }
 
 
-def _everything_mixed(model: nn.Module) -> None:
-    from torch import nn
+def behind_the_first_relu(
+    name: str, change: Callable[[torch.Tensor], torch.Tensor]
+) -> Fault[Models]:
+    """Return a fault that changes the maps behind the first ReLU."""
 
-    class Mixed(nn.Module):
-        def forward(self, maps: torch.Tensor) -> torch.Tensor:
-            return maps.mean(dim=(2, 3), keepdim=True).expand_as(maps)
+    def alter(model: nn.Module) -> None:
+        relu = model.get_submodule(surgeries.of_kind(model, "ReLU")[0])
+        relu.register_forward_hook(lambda _relu, _inputs, maps: change(maps))
 
-    _first(model, Mixed())
-
-
-def _upside_down(model: nn.Module) -> None:
-    from torch import nn
-
-    class UpsideDown(nn.Module):
-        def forward(self, maps: torch.Tensor) -> torch.Tensor:
-            return maps.flip((2, 3))
-
-    _first(model, UpsideDown())
+    return surgeries.surgery(name, alter)
 
 
-mixed = surgeries.surgery("all places mixed before the first pool", _everything_mixed)
+mixed = behind_the_first_relu(
+    "all places mixed behind the first ReLU",
+    lambda maps: maps.mean(dim=(2, 3), keepdim=True).expand_as(maps),
+)
 
 own_place = Claim(
     "confidence-maps/a-pixel-looks-at-its-own-place",
     says="Each pixel of a confidence map belongs to a place of the image: what it sees of the "
     "image lies around the same relative place, and each pixel sees another part.",
     cites=["000:48"],
-    recorded=HoldsIf("the receptive field is smaller than the image"),
-    cost="cpu",
+    recorded=HoldsIf(SMALLER),
 )
 
 
 @own_place.judged(
     subject=MODELS,
-    on=list(INPUTS),
-    when=SMALLER_THAN_THE_IMAGE,
-    flipped_by=[mixed, surgeries.surgery("maps upside down", _upside_down)],
+    on=list(IMAGE_SIDE),
+    when={SMALLER: smaller_than_the_image},
+    flipped_by=[
+        mixed,
+        behind_the_first_relu("maps upside down", lambda maps: maps.flip(2)),
+        behind_the_first_relu("maps mirrored", lambda maps: maps.flip(3)),
+        behind_the_first_relu("maps transposed", lambda maps: maps.swapaxes(2, 3)),
+    ],
 )
-def seen_rows_move_with_the_pixel(models: Models, name: str) -> None:
-    seen = rows_seen(models(name), name)
-    for place, (first, last) in seen.items():
-        row = place * INPUTS[name][2]
-        assert first <= row <= last, f"{name}: the place is row {row:g}, seen are {first} to {last}"
-    for (first, last), (next_first, next_last) in pairwise(seen.values()):
-        assert (first, last) != (next_first, next_last), f"{name}: two pixels see the same rows"
-        assert first <= next_first, f"{name}: a later pixel sees from row {next_first} on"
-        assert last <= next_last, f"{name}: a later pixel sees up to row {next_last} only"
+def seen_part_moves_with_the_pixel(models: Models, name: str) -> None:
+    for axis, spans in parts_seen(models, name).items():
+        for pixel, (first, last) in enumerate(spans):
+            place = (pixel + 0.5) / len(spans) * IMAGE_SIDE[name]
+            assert first <= place <= last + 1, (
+                f"{name}: the place is {axis} {place:g}, seen are {first} to {last}"
+            )
+        for earlier, later in pairwise(spans):
+            assert earlier != later, f"{name}: two pixels see the same {axis}s"
+            assert earlier[0] <= later[0], f"{name}: a later pixel sees from {axis} {later[0]} on"
+            assert earlier[1] <= later[1], f"{name}: a later pixel sees up to {axis} {later[1]}"
 
 
 part_of_the_image = Claim(
     "confidence-maps/a-pixel-sees-a-part-of-the-image",
     says="A pixel of a confidence map stands for a part of the image: none sees all of it.",
     cites=["000:48"],
-    recorded=HoldsIf("the receptive field is smaller than the image"),
-    cost="cpu",
+    recorded=HoldsIf(SMALLER),
 )
 
 
 @part_of_the_image.judged(
     subject=MODELS,
-    on=list(INPUTS),
-    when=SMALLER_THAN_THE_IMAGE,
+    on=list(IMAGE_SIDE),
+    when={SMALLER: smaller_than_the_image},
     flipped_by=[mixed],
 )
 def no_pixel_sees_everything(models: Models, name: str) -> dict[str, int]:
-    side = INPUTS[name][2]
-    widest = max(last - first + 1 for first, last in rows_seen(models(name), name).values())
+    side = IMAGE_SIDE[name]
+    spans = parts_seen(models, name)
+    widest = max(last - first + 1 for axis in spans.values() for first, last in axis)
     assert widest < side, f"{name}: a pixel sees all {side} rows of the image"
     return {"rows of the image": side, "rows that a pixel sees": widest}
 
@@ -416,31 +417,36 @@ def peaks_on_the_pattern(layers: Layers, c: PlantedPatterns) -> float:
     return float(((places - centres).abs().amax(1) <= 2).float().mean())
 
 
-def _rolled(build: Any, *args: Any, **options: Any) -> nn.Module:
-    convolution: nn.Module = build(*args, **options)
-    convolution.register_forward_hook(lambda _layer, _inputs, y: y.roll((2, 2), dims=(2, 3)))
-    return convolution
-
+BRIGHT_ON_THE_OBJECT = "the map of a class is bright where the object is"
 
 finds_planted_pattern = Claim(
     "confidence-maps/a-map-is-brightest-where-its-object-is",
     says="Trained on class labels alone, a network with a global average makes the confidence map "
-    "of the class brightest where the object is.",
+    "of the class brightest on the object, here a pattern planted in noise.",
     cites=["000:48"],
     recorded=HoldsIf("a pixel sees a small part of the image"),
-    reading_of="the map of a class is bright where the object is",
+    reading_of=BRIGHT_ON_THE_OBJECT,
     cost="cpu",
 )
 
 
 @finds_planted_pattern.judged(
     subject=LAYERS,
-    on=[PlantedPatterns(kernel, seed) for kernel in (5, 23) for seed in range(2)],
+    on=Sample(
+        "small networks and planted patterns from some seeds",
+        [PlantedPatterns(kernel, seed) for kernel in (5, 23) for seed in range(2)],
+    ),
     when={"a pixel sees a small part of the image": lambda c: c.kernel == 5},
-    flipped_by=[wrong_layers.layer("convolutions shifted by two pixels", "Conv2d", _rolled)],
+    flipped_by=[
+        computed(
+            "convolutions shifted by two pixels",
+            "Conv2d",
+            lambda maps: maps.roll((2, 2), dims=(2, 3)),
+        )
+    ],
 )
 def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
-    averages(layers)
+    takes_the_average(layers)
     share = peaks_on_the_pattern(layers, c)
     assert share >= 0.75, (
         f"kernel {c.kernel} on {c.side}x{c.side} images: the map of the class is brightest on the "
@@ -448,53 +454,35 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
     )
 
 
-finds_objects = Claim(
-    "confidence-maps/maps-find-objects-in-photographs",
-    says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of a "
-    "class is brightest in the quarter that holds its object.",
-    cites=["000:48"],
-    recorded=Undecided(
-        "for 8 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is that "
-        "of the quarter's image by 30 points more often than with shuffled quarters"
+# What only training decides -----------------------------------------------------------------------
+
+trained_maps = (
+    awaited(
+        "confidence-maps/maps-find-objects-in-photographs",
+        says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of "
+        "a class is brightest in the quarter that holds its object.",
+        cites=["000:48", "nin-paper:4.7"],
+        needs="for 8 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is "
+        "that of the quarter's image by 30 points more often than with shuffled quarters",
+        arms={"cifar10": 8},
+        reading_of=BRIGHT_ON_THE_OBJECT,
     ),
-    reading_of="the map of a class is bright where the object is",
-)
-
-
-@finds_objects.judged(subject=RUNS, on=["class of each quarter of a mosaic"])
-def brightest_quarter_holds_the_object(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"cifar10": 8})
-
-
-shows_evidence = Claim(
-    "confidence-maps/show-what-a-decision-rests-on",
-    says="The bright places of a confidence map show on what in the image the network decided: "
-    "with them covered the class score falls more than with as large a part elsewhere.",
-    cites=["000:48"],
-    recorded=Undecided(
-        "for 8 seeds of cifar10, 1,000 test images each: the score's fall with the brightest fifth "
-        "of the places covered against a random fifth, paired t-test over seeds"
+    awaited(
+        "confidence-maps/show-what-a-decision-rests-on",
+        says="The bright places of a confidence map show on what in the image the network decided: "
+        "with them covered the class score falls more than with as large a part elsewhere.",
+        cites=["000:48"],
+        needs="for 8 seeds of cifar10, 1,000 test images each: the score's fall with the brightest "
+        "fifth of the places covered against a random fifth, paired t-test over seeds",
+        arms={"cifar10": 8},
     ),
-)
-
-
-@shows_evidence.judged(subject=RUNS, on=["fall of the score by covered places"])
-def covered_evidence_lowers_the_score(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"cifar10": 8})
-
-
-mlpconv_makes_average_work = Claim(
-    "confidence-maps/mlpconv-layers-make-the-average-accurate",
-    says="It is the mlpconv layers that make maps precise enough for the average: on them the "
-    "global average gains more over a fully connected layer than on plain convolutions.",
-    cites=["000:50"],
-    recorded=Undecided(
-        "the interaction of trunk and head in the test error, mlpconv or plain by average or fully "
-        "connected, 8 seeds each, delta 0.3 points"
+    awaited(
+        "confidence-maps/mlpconv-layers-make-the-average-accurate",
+        says="It is the mlpconv layers that make maps precise enough for the average: on them the "
+        "global average gains more over a fully connected layer than on plain convolutions.",
+        cites=["000:50"],
+        needs="the interaction of trunk and head in the test error, mlpconv or plain by average or "
+        "fully connected, 8 seeds each, delta 0.3 points",
+        arms={"cifar10": 8, "cifar10-fc-head": 8, "plain-gap": 8, "plain-fc": 8},
     ),
 )
-
-
-@mlpconv_makes_average_work.judged(subject=RUNS, on=["test error by trunk and head"])
-def gain_is_larger_on_mlpconv(evidence: Evidence, _: str) -> None:
-    evidence.await_runs({"cifar10": 8, "cifar10-fc-head": 8, "plain-gap": 8, "plain-fc": 8})

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from claims.cases import SEEDS, Convolution, convolutions, covering, grid, integers, pairs, wide
+from claims.cases import SEEDS, Convolution, convolutions, integers, pairs, sampled, wide
 from claims.checks import Array, close, same
-from claims.core.claim import PROOF, Claim, Domain, Proof
-from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
+from claims.core.claim import PROOF, Claim, Proof, Sample
+from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
@@ -25,8 +25,6 @@ from claims.subjects import (
     MODELS,
     MODELS_WITH_WEIGHTS,
     OPERATORS,
-    RUNS,
-    Evidence,
     Formulas,
     Layers,
     Models,
@@ -42,26 +40,24 @@ def whole_map(height: int, width: int, **sizes: Any) -> Convolution:
     return Convolution(height=height, width=width, kernel=(height, width), **sizes)
 
 
-_SIZES = {
-    "batch": (2, 1),
-    "in_channels": (3, 1),
-    "out_channels": (4, 1, 6),
-    "height": (5, 1, 2),
-    "width": (7, 1),
-}
-FLATTENED = Domain(
+FLATTENED = sampled(
     "fully connected layers of 1 to 6 outputs on 1 to 3 images of 1 to 4 channels, up to 7x7",
-    strategy=st.builds(
-        whole_map,
-        batch=st.integers(1, 3),
-        in_channels=st.integers(1, 4),
-        out_channels=st.integers(1, 6),
-        height=st.integers(1, 6),
-        width=st.integers(1, 7),
-        seed=SEEDS,
-    ),
-    covering=covering(_SIZES, whole_map),
-    grid=lambda: grid(_SIZES, whole_map),
+    whole_map,
+    {
+        "batch": (2, 1),
+        "in_channels": (3, 1),
+        "out_channels": (4, 1, 6),
+        "height": (5, 1, 2),
+        "width": (7, 1, 5),
+    },
+    {
+        "batch": st.integers(1, 3),
+        "in_channels": st.integers(1, 4),
+        "out_channels": st.integers(1, 6),
+        "height": st.integers(1, 6),
+        "width": st.integers(1, 7),
+        "seed": SEEDS,
+    },
 )
 
 
@@ -89,8 +85,7 @@ two_axes = Claim(
         faults.wrong(
             "samples mixed", "linear", lambda f, x, w, b=None: f(x + x.sum(0) - x[0], w, b)
         ),
-        faults.in_float32("linear"),
-        faults.in_float32("linear"),
+        faults.linear_in_float32,
     ],
 )
 def samples_stay_apart(ops: Operators, c: Convolution) -> None:
@@ -110,8 +105,16 @@ last_axis = Claim(
 
 @last_axis.judged(
     subject=OPERATORS,
-    on=[(7,), (2, 7), (2, 5, 7), (2, 5, 3, 7)],
-    flipped_by=[faults.linear_bias_missing, faults.feature_ignored],
+    on=Sample("inputs of 1 to 4 axes", [(7,), (2, 7), (1, 5, 7), (2, 5, 3, 7)]),
+    flipped_by=[
+        faults.linear_bias_missing,
+        faults.feature_ignored,
+        faults.wrong(
+            "axes before the last reversed",
+            "linear",
+            lambda f, x, w, b=None: f(x.reshape(*x.shape[-2::-1], x.shape[-1]), w, b),
+        ),
+    ],
 )
 def other_axes_are_samples(ops: Operators, shape: tuple[int, ...]) -> None:
     x, weight, bias = wide(integers(1, *shape)), integers(2, 4, 7), integers(3, 4, low=1, high=9)
@@ -130,7 +133,10 @@ needs_flattening = Claim(
 
 @needs_flattening.judged(
     subject=LAYERS,
-    on=[(3, 5, 7), (1, 5, 7), (3, 1, 7), (16, 5, 5), (1, 1, 7), (1, 1, 1)],
+    on=Sample(
+        "some maps of 1 to 16 channels up to 5x7",
+        [(3, 5, 7), (1, 5, 7), (3, 1, 7), (16, 5, 5), (1, 1, 7), (1, 1, 1)],
+    ),
     when={"the map has more than one row or channel": lambda shape: shape[0] * shape[1] > 1},
     flipped_by=[
         wrong_formulas.layer(
@@ -178,27 +184,23 @@ class Dense:
     bias: bool = False
 
 
-_DENSE = {
-    "in_channels": (3, 16, 1),
-    "height": (5, 1),
-    "width": (7, 2),
-    "outputs": (10, 120),
-    "kernel": (1, 3),
-    "bias": (False, True),
-}
-DENSE_LAYERS = Domain(
+DENSE_LAYERS = sampled(
     "fully connected layers of up to 200 outputs on maps of up to 32 channels and 9x9 pixels",
-    strategy=st.builds(
-        Dense,
-        in_channels=st.integers(1, 32),
-        height=st.integers(1, 9),
-        width=st.integers(1, 9),
-        outputs=st.integers(1, 200),
-        kernel=st.integers(1, 7),
-        bias=st.booleans(),
-    ),
-    covering=covering(_DENSE, Dense),
-    grid=lambda: grid(_DENSE, Dense),
+    Dense,
+    {
+        "in_channels": (3, 16, 1),
+        "height": (5, 1),
+        "width": (7, 2),
+        "outputs": (10, 120),
+        "bias": (False, True),
+    },
+    {
+        "in_channels": st.integers(1, 32),
+        "height": st.integers(1, 9),
+        "width": st.integers(1, 9),
+        "outputs": st.integers(1, 200),
+        "bias": st.booleans(),
+    },
 )
 
 
@@ -232,7 +234,10 @@ parameters = Claim(
 def product_of_four_sizes(layers: Layers, c: Dense) -> None:
     inputs = c.in_channels * c.height * c.width
     counted = size(layers.Linear(inputs, c.outputs, bias=c.bias, device="meta"))
-    assert counted == inputs * c.outputs, f"{c} has {counted} parameters, not {inputs * c.outputs}"
+    assert counted == inputs * c.outputs, (
+        f"{c.in_channels} maps of {c.height}x{c.width} to {c.outputs} outputs: {counted} "
+        f"parameters, not {inputs * c.outputs}"
+    )
 
 
 @parameters.judged(
@@ -379,8 +384,8 @@ equals_convolution = Claim(
         faults.one_more_padding,
         faults.linear_bias_missing,
         faults.linear_weight_transposed,
-        faults.in_float32("conv2d"),
-        faults.in_float32("linear"),
+        faults.conv2d_in_float32,
+        faults.linear_in_float32,
     ],
 )
 def both_give_the_same(ops: Operators, c: Convolution) -> None:
@@ -400,7 +405,7 @@ def both_give_the_same(ops: Operators, c: Convolution) -> None:
         faults.bias_gradient_missing,
         faults.linear_weight_gradient_halved,
         faults.linear_input_gradient_transposed,
-        faults.in_float32("conv2d_gradients"),
+        faults.conv2d_gradients_in_float32,
         faults.in_float32("linear_gradients"),
     ],
 )
@@ -427,7 +432,7 @@ SLIDING = convolutions(
         "batch": (2, 1),
         "in_channels": (3, 1),
         "out_channels": (4, 1),
-        "height": (7, 5),
+        "height": (7, 6),
         "width": (6, 9),
         "kernel": ((2, 3), (5, 4), (1, 6)),
         "stride": ((1, 1), (2, 1), (1, 3)),
@@ -462,7 +467,7 @@ slides = Claim(
         faults.shifted,
         faults.weight_by_position,
         faults.bias_subtracted,
-        faults.in_float32("conv2d"),
+        faults.conv2d_in_float32,
     ],
 )
 def every_window_is_a_dense_input(ops: Operators, c: Convolution) -> None:
@@ -543,7 +548,7 @@ pixel_order = Claim(
         ),
         faults.linear_weight_gradient_halved,
         faults.linear_input_gradient_transposed,
-        faults.in_float32("linear"),
+        faults.linear_in_float32,
         faults.in_float32("linear_gradients"),
     ],
 )
@@ -642,15 +647,13 @@ every_position = Claim(
         faults.feature_ignored,
         faults.linear_weight_transposed,
         faults.linear_bias_missing,
-        faults.in_float32("linear"),
+        faults.linear_in_float32,
     ],
 )
 def one_pixel_gives_its_weights(ops: Operators, c: Convolution) -> None:
-    for channel, y, x in np.ndindex(c.in_channels, c.height, c.width):
-        image = np.zeros((1, c.in_channels, c.height, c.width))
-        image[0, channel, y, x] = wide(np.ones(1))[0]
-        expected = wide(c.weight[:, channel, y, x]) + c.bias
-        same(ops.linear(flat(image), flat(c.weight), c.bias)[0], expected, "the output")
+    weight = flat(c.weight)
+    images = wide(np.eye(weight.shape[1]))  # a pixel of one channel each
+    same(ops.linear(images, weight, c.bias), wide(weight).T + c.bias, "the output for each pixel")
 
 
 loses_positions = Claim(
@@ -676,8 +679,9 @@ loses_positions = Claim(
 def moving_changes_nothing(ops: Operators, c: Convolution) -> None:
     moved = np.roll(c.x, 1, axis=3)
     before, after = (ops.linear(flat(x), flat(c.weight), c.bias) for x in (c.x, moved))
+    one = np.unravel_index(abs(after - before).argmax(), before.shape)
     assert (before == after).all(), (
-        f"one column to the right, output {before.ravel()[0]:g} becomes {after.ravel()[0]:g}"
+        f"moved one column to the right, a pattern gives {after[one]:g} instead of {before[one]:g}"
     )
 
 
@@ -750,7 +754,7 @@ LATER = ["resnet18", "resnet50", "googlenet", "densenet121", "mobilenet_v3_small
 most_parameters = Claim(
     "fully-connected/hold-most-parameters",
     says="Most parameters of a convolutional network are in its fully connected layers.",
-    cites=["000:39", "004:36"],
+    cites=["000:39", "004:33", "004:36"],
     recorded=HoldsIf("the network is LeNet, AlexNet or VGG"),
 )
 
@@ -789,6 +793,15 @@ def _averaged_first(model: Any) -> None:
     surgeries.put(model, first, nn.Linear(channels, outputs, device="meta"))
 
 
+def _convolved_first(model: Any) -> None:
+    from torch import nn
+
+    first = surgeries.of_kind(model, "Linear")[0]
+    convolution = nn.Conv1d(1, 1, 1, device="meta")
+    layers = (nn.Unflatten(1, (1, -1)), convolution, nn.Flatten(), model.get_submodule(first))
+    surgeries.put(model, first, nn.Sequential(*layers))
+
+
 @flatten_then_classify.judged(
     subject=MODELS,
     on=list(WIDTHS),
@@ -796,20 +809,20 @@ def _averaged_first(model: Any) -> None:
         surgeries.linear_layers_removed,
         surgeries.last_linear_removed,
         surgeries.surgery("maps averaged first", _averaged_first),
+        surgeries.surgery("vector convolved first", _convolved_first),
     ],
 )
 def vector_holds_the_last_maps(models: Models, name: str) -> dict[str, str | int]:
     image = (1, 28, 28) if name == "lenet5" else (1 if "lecture" in name else 3, 224, 224)
     records = counting.trace(models(name), 1, *image)
     spatial = [record for record in records if len(record.output_shape) == 4]
-    weighted = [record for record in records if record.parameters]
-    dense = [record for record in weighted if record.kind == "Linear"]
-    assert dense, f"{name} has no fully connected layer"
-    assert weighted[-len(dense) :] == dense, f"{name} has other layers among the fully connected"
+    after = [one for one in records[records.index(spatial[-1]) + 1 :] if one.parameters]
+    kinds = {record.kind for record in after}
+    assert kinds == {"Linear"}, f"after the last maps of {name} come layers {sorted(kinds)}"
     _, *maps = spatial[-1].output_shape
     values = int(np.prod(maps))
     assert min(maps[1:]) > 1, f"the last maps of {name} are {maps}"
-    assert dense[0].input_shape == (1, values), f"{name} classifies {dense[0].input_shape}"
+    assert after[0].input_shape == (1, values), f"{name} classifies {after[0].input_shape}"
     classes = WIDTHS[name][-1]
     assert records[-1].output_shape == (1, classes), f"{name} ends in {records[-1].output_shape}"
     return {"maps": "x".join(map(str, maps)), "vector": values}
@@ -844,11 +857,14 @@ def _averages_inputs(_: Any, inputs: int, outputs: int) -> Any:  # noqa: ARG001
 
 @memorises.judged(
     subject=LAYERS,
-    on=[
-        Noise(seed, **case)
-        for seed in range(3)
-        for case in ({}, {"averaged": True}, {"images": 700})
-    ],
+    on=Sample(
+        "60 or 700 images of noise, from three seeds",
+        [
+            Noise(seed, **case)
+            for seed in range(3)
+            for case in ({}, {"averaged": True}, {"images": 700})
+        ],
+    ),
     when={
         "the maps are not averaged first": lambda c: not c.averaged,
         "the images are few": lambda c: c.images < 4 * 8 * 8,
@@ -885,26 +901,3 @@ def training_accuracy_is_perfect(layers: Layers, c: Noise) -> None:
     fitted, new = right[: c.images].double().mean().item(), right[c.images :].double().mean().item()
     assert fitted == 1, f"{fitted:.0%} of the labels of {c.images} images are fitted"
     assert abs(new - 0.5) < 0.1, f"{new:.0%} of new images are right"  # 6.3 deviations of chance
-
-
-overfits = Claim(
-    "fully-connected/head-overfits",
-    says="Fully connected layers at the end of a convolutional network make it overfit: from "
-    "training to test images its accuracy falls further than with global average pooling instead.",
-    cites=["000:39", "001:30", "004:36"],
-    recorded=Undecided(
-        "training minus test accuracy on CIFAR-10, fully connected head against averaging, on the "
-        "trunk of Network in Network and on a plain one: Welch on 8 seeds against 8, Holm over "
-        "both trunks, margin 0.3 points"
-    ),
-)
-
-HEADS = {
-    "trunk of Network in Network": {"cifar10-fc-head": 8, "cifar10": 8},
-    "plain trunk": {"plain-fc": 8, "plain-gap": 8},
-}
-
-
-@overfits.judged(subject=RUNS, on=list(HEADS))
-def gap_is_wider_than_with_averaging(evidence: Evidence, trunk: str) -> None:
-    evidence.await_runs(HEADS[trunk])

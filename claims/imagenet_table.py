@@ -8,22 +8,33 @@ four of the rows have no footnote.
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claims.cases import Convolution, integers
+from claims._layers import assert_has_layers, for_all, remade, swapped
+from claims.cases import Convolution, integers, wide
 from claims.checks import Array, close, same
-from claims.core.claim import PROOF, Claim, Fault, Proof, Subject
+from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.faults.fields import perturbed
-from claims.subjects import FORMULAS, LAYERS, MODELS, OPERATORS, Formulas, Layers, Models
+from claims.subjects import (
+    FORMULAS,
+    LAYERS,
+    MODELS,
+    OPERATORS,
+    Formulas,
+    Layers,
+    Models,
+    model_on_meta,
+)
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -79,13 +90,16 @@ PRINTED: Table = {
 # fmt: on
 TABLE = Subject("ImageNet table", lambda: PRINTED)
 
+ROWS = list(PRINTED)
 CONVOLUTIONS = [name for name, row in PRINTED.items() if row.kind == "convolution"]
 CCCPS = [name for name, row in PRINTED.items() if row.kind == "CCCP"]
 DOWN_SAMPLINGS = [name for name, row in PRINTED.items() if row.kind == "down-sampling"]
 WEIGHTED = CONVOLUTIONS + CCCPS
 # The paddings that the output sizes need and the table does not print.
 PADDINGS = {"C1": [2, 3], "C2": [2], "C3": [1], "C4": [1]}
-IMAGE = (3, 224, 224)
+CONVOLUTION_LINES = ["004:43", "004:47", "004:51", "004:55"]
+CCCP_LINES = ["004:44-45", "004:48-49", "004:52-53", "004:56-57"]
+DOWN_SAMPLING_LINES = ["004:46", "004:50", "004:54"]
 
 
 def misread(name: str, cell: str, value: object) -> Fault[Table]:
@@ -93,15 +107,19 @@ def misread(name: str, cell: str, value: object) -> Fault[Table]:
     return perturbed(f"{name}: {cell} read as {value}", name, **{cell: value})
 
 
-def misprints(name: str, *cells: str) -> Iterator[Fault[Table]]:
-    """Yield faults that each make one number of these cells of a row larger by two."""
-    for cell in cells:
+def misprints(names: Sequence[str], *cells: str) -> list[Fault[Table]]:
+    """Return faults that each make one number of these cells larger by two; an empty one is 0."""
+    found = []
+    for name, cell in ((name, cell) for name in names for cell in cells):
         value = getattr(PRINTED[name], cell)
         if isinstance(value, tuple):
-            for index, number in enumerate(value):
-                yield misread(name, cell, (*value[:index], number + 2, *value[index + 1 :]))
+            found += [
+                misread(name, cell, (*value[:at], number + 2, *value[at + 1 :]))
+                for at, number in enumerate(value)
+            ]
         else:
-            yield misread(name, cell, (value or 0) + 2)
+            found.append(misread(name, cell, (value or 0) + 2))
+    return found
 
 
 def rewritten(name: str, change: Callable[[Table, Row], Mapping[str, Any]]) -> Fault[Table]:
@@ -114,7 +132,7 @@ def rewritten(name: str, change: Callable[[Table, Row], Mapping[str, Any]]) -> F
     )
 
 
-def times(numbers: tuple[int, ...]) -> str:
+def times(numbers: Sequence[int]) -> str:
     """Write sizes as the table does, such as 55x55x96."""
     return "x".join(map(str, numbers))
 
@@ -137,221 +155,103 @@ def passed(layer: nn.Module, size: Size) -> Size:
     return h, w, c
 
 
-def weights_and_biases(row: Row) -> int:
-    """Count a weight for each tap, input channel and output channel, and a bias for the latter."""
-    (height, width), channels, filters = row.kernel, row.input[2], row.output[2]
-    return (height * width * channels + 1) * filters
-
-
 def parameters(layer: nn.Module) -> int:
     """Count the trainable parameters of a layer."""
     return sum(parameter.numel() for parameter in layer.parameters())
 
 
-def size_without_padding(row: Row) -> Size:
-    """Count the positions at which the kernel lies within the maps; the channels are as printed."""
-    stride = row.stride or 1
-    height, width = (
-        len(range(0, size - kernel + 1, stride))
-        for size, kernel in zip(row.input[:2], row.kernel, strict=True)
-    )
-    return height, width, row.output[2]
+def weights_and_biases(row: Row) -> int:
+    """Count a weight for each tap, input channel and output channel, and a bias for the latter."""
+    return (math.prod(row.kernel) * row.input[2] + 1) * row.output[2]
 
 
 # The rows one by one ------------------------------------------------------------------------------
 
 
-def weights_fit(models: Models, name: str) -> None:
-    """Assert that the layer of a row in table-nin has its weights, and its sizes, as printed."""
+def layer_of(row: Row, read: int | str) -> nn.Module:
+    """Build the layer of a row, read in one of the ways that the table leaves open.
+
+    That is a padding for a convolution, what its one number means for a CCCP layer, a kind of pool.
+    """
     from torch import nn
 
-    row, layer = PRINTED[name], models("table-nin").get_submodule(name.lower())
-    assert isinstance(layer, nn.Conv2d), f"{name} is {layer}"
-    shape = (row.output[2], row.input[2], *row.kernel)
-    assert tuple(layer.weight.shape) == shape, f"{name} has weights {tuple(layer.weight.shape)}"
-    assert layer.dilation == (1, 1), f"{name} has dilation {layer.dilation}"
-    output = passed(layer, row.input)
-    assert output == row.output, f"{name} turns {times(row.input)} into {times(output)}"
+    if isinstance(read, int):
+        return convolution(row, read)
+    if read == "filters":
+        return convolution(row)
+    if read == "depth":
+        return convolution(dataclasses.replace(row, filters=row.output[2]))
+    pool = nn.MaxPool2d if read.startswith("maximum") else nn.AvgPool2d
+    return pool(row.kernel, row.stride, ceil_mode=read.endswith("up"))
 
 
-def remade(name: str, **options: Any) -> Fault[Models]:
-    """Return a surgery that remakes the convolution of a row with other options."""
-
-    def change(model: nn.Module) -> None:
-        from torch import nn
-
-        layer = model.get_submodule(name.lower())
-        if isinstance(layer, nn.Conv2d):
-            kept = {
-                option: getattr(layer, option)
-                for option in ("in_channels", "out_channels", "kernel_size", "stride", "padding")
-            }
-            surgeries.put(model, name.lower(), nn.Conv2d(**kept | options, device="meta"))
-
-    told = ", ".join(f"{option} {value}" for option, value in options.items())
-    return surgeries.surgery(f"{name} made with {told}", change)
+# By the kind of a row: the ways to read it, and the cells that its sizes depend on.
+READINGS: Mapping[str, Sequence[int | str] | Sample[int | str]] = {
+    "convolution": Sample("paddings from 0 to 5", range(6)),
+    "CCCP": ["filters", "depth"],
+    "down-sampling": ["maximum", "maximum, rounded up", "average", "average, rounded up"],
+}
+CELLS = {
+    "convolution": ("input", "kernel", "depth", "stride", "filters", "output"),
+    "CCCP": ("kernel", "depth", "stride", "output"),
+    "down-sampling": ("input", "kernel", "stride", "output"),
+}
 
 
-def convolution_row(name: str) -> Claim:
-    """Declare that a convolution row has the sizes printed, with one of its paddings."""
-    row, paddings = PRINTED[name], PADDINGS[name]
-    condition = f"the padding is {' or '.join(map(str, paddings))}"
-    claim = Claim(
-        f"imagenet-table/{name.lower()}-shape",
-        says=f"{name}, {row.filters} filters of {times((*row.kernel, row.depth or 0))} at stride "
-        f"{row.stride}, turns {times(row.input)} into {times(row.output)}.",
-        cites=[f"004:{row.line}"],
-        recorded=HoldsIf(condition),
-    )
-
-    @claim.judged(
-        subject=TABLE,
-        on=[0, 1, 2, 3, 4, 5],
-        when={condition: lambda padding: padding in paddings},
-        flipped_by=[*misprints(name, "input", "kernel", "depth", "stride", "filters", "output")],
-    )
-    def filters_give_the_maps(table: Table, padding: int) -> None:
-        row = table[name]
-        assert row.depth == row.input[2], f"filters of depth {row.depth} on {row.input[2]} maps"
-        output = passed(convolution(row, padding), row.input)
-        assert output == row.output, f"padding {padding} gives {times(output)}"
-
-    @claim.judged(
-        subject=MODELS,
-        on=["table-nin"],
-        flipped_by=[
-            surgeries.padding_dropped,
-            remade(name, groups=2) if name != "C1" else remade(name, groups=3),
-            remade(name, dilation=2, padding=PADDINGS[name][0] + (row.kernel[0] - 1) // 2),
-            remade(name, kernel_size=row.kernel[0] + 2, padding=PADDINGS[name][0] + 1),
-        ],
-    )
-    def layer_is_as_printed(models: Models, _: str) -> None:
-        weights_fit(models, name)
-
-    return claim
-
-
-def cccp_row(name: str, recorded: Holds | HoldsIf) -> Claim:
-    """Declare that a CCCP row has the sizes printed, its one number read in either way."""
+def row_shape(name: str, condition: str = "", right: Sequence[int | str] = ()) -> Claim:
+    """Declare that a row has the sizes printed: in each way of reading it, or only in the right."""
     row = PRINTED[name]
+    kernel = times((*row.kernel, row.depth) if row.depth else row.kernel)
+    layer = {
+        "convolution": f"{name}, {row.filters} filters of {kernel} at stride {row.stride},",
+        "CCCP": f"{name}, a layer of {kernel} kernels,",
+        "down-sampling": f"A pool of {kernel} at stride {row.stride}",
+    }[row.kind]
     claim = Claim(
         f"imagenet-table/{name.lower()}-shape",
-        says=f"{name}, a layer of {times((*row.kernel, row.depth or 0))} kernels, turns "
-        f"{times(row.input)} into {times(row.output)}.",
+        says=f"{layer} turns {times(row.input)} into {times(row.output)}.",
         cites=[f"004:{row.line}"],
-        recorded=recorded,
+        recorded=HoldsIf(condition) if condition else Holds(),
     )
 
     @claim.judged(
         subject=TABLE,
-        on=["filters", "depth"],
-        when={condition: lambda meant: meant == "filters" for condition in recorded.conditions},
-        flipped_by=[*misprints(name, "kernel", "depth", "output"), *misprints(name, "stride")],
+        on=READINGS[row.kind],
+        when={condition: lambda read: read in right} if condition else None,
+        flipped_by=misprints([name], *CELLS[row.kind]),
     )
-    def kernels_give_the_maps(table: Table, meant: str) -> None:
+    def layer_gives_the_maps(table: Table, read: int | str) -> None:
         row = table[name]
-        if meant == "depth":
+        if row.filters or read == "depth":
             assert row.depth == row.input[2], f"depth {row.depth} does not fit {row.input[2]} maps"
-            row = dataclasses.replace(row, filters=row.output[2])
-        output = passed(convolution(row), row.input)
-        assert output == row.output, f"{name} gives {times(output)}"
-
-    @claim.judged(
-        subject=MODELS,
-        on=["table-nin"],
-        flipped_by=[
-            remade(name, groups=2),
-            remade(name, kernel_size=3, padding=1),
-            remade(name, padding=1),
-            remade(name, stride=2),
-        ],
-    )
-    def layer_is_as_printed(models: Models, _: str) -> None:
-        weights_fit(models, name)
+        output = passed(layer_of(row, read), row.input)
+        how = f"padding {read}" if isinstance(read, int) else read
+        assert output == row.output, f"{name} gives {times(output)} with {how}"
 
     return claim
 
 
-def down_sampling_row(name: str) -> Claim:
-    """Declare that a down-sampling row has the sizes printed, whichever pool it is."""
-    row = PRINTED[name]
-    claim = Claim(
-        f"imagenet-table/{name.lower()}-shape",
-        says=f"A pool of {times(row.kernel)} at stride {row.stride} turns {times(row.input)} into "
-        f"{times(row.output)}.",
-        cites=[f"004:{row.line}"],
-        recorded=Holds(),
-    )
-
-    @claim.judged(
-        subject=TABLE,
-        on=["maximum", "maximum, rounded up", "average", "average, rounded up"],
-        flipped_by=[*misprints(name, "input", "kernel", "stride", "output")],
-    )
-    def pool_gives_the_maps(table: Table, pool: str) -> None:
-        from torch import nn
-
-        row = table[name]
-        kind = nn.MaxPool2d if pool.startswith("maximum") else nn.AvgPool2d
-        layer = kind(row.kernel, row.stride or 1, ceil_mode=pool.endswith("up"))
-        output = passed(layer, row.input)
-        assert output == row.output, f"{pool}: {times(output)}"
-        exact = size_without_padding(row)
-        assert exact == row.output, f"{times(exact)} windows fit"
-
-    @claim.judged(
-        subject=MODELS,
-        on=["table-nin"],
-        flipped_by=[
-            surgeries.max_pools_removed,
-            surgeries.surgery("pools of 2x2", lambda model: _pools_remade(model, 2, 2)),
-            surgeries.surgery("pools of stride 3", lambda model: _pools_remade(model, 3, 3)),
-        ],
-    )
-    def layer_is_as_printed(models: Models, _: str) -> None:
-        import torch
-
-        layer = models("table-nin").get_submodule(name.lower())
-        output = passed(layer, row.input)
-        assert output == row.output, f"{name} turns {times(row.input)} into {times(output)}"
-        # Pools of 2x2 would give the same size; the values tell which pixels a window reads.
-        ramp = torch.arange(49.0).reshape(1, 1, 7, 7)
-        corners = layer(ramp)[0, 0].diagonal().tolist()
-        assert corners == [16, 32, 48], f"windows end at {corners} of {times(row.kernel)}"
-
-    return claim
-
-
-def _pools_remade(model: nn.Module, kernel: int, stride: int) -> None:
-    from torch import nn
-
-    for name in surgeries.of_kind(model, "MaxPool2d"):
-        surgeries.put(model, name, nn.MaxPool2d(kernel, stride))
-
-
-CONVOLUTION_ROWS = tuple(convolution_row(name) for name in CONVOLUTIONS)
-CCCP_ROWS = tuple(
-    cccp_row(
-        name,
-        HoldsIf("its one number is that of the filters") if name == "CCCP8" else Holds(),
-    )
-    for name in CCCPS
+CONVOLUTION_ROWS = tuple(
+    row_shape(name, f"the padding is {' or '.join(map(str, paddings))}", paddings)
+    for name, paddings in PADDINGS.items()
 )
-DOWN_SAMPLING_ROWS = tuple(down_sampling_row(name) for name in DOWN_SAMPLINGS)
+CCCP8_ROW = row_shape("CCCP8", "its one number is that of the filters", ["filters"])
+OTHER_ROWS = tuple(row_shape(name) for name in [*CCCPS[:-1], *DOWN_SAMPLINGS])
 
 # How the rows fit together ------------------------------------------------------------------------
 
 takes_crops = Claim(
     "imagenet-table/takes-the-crops-of-alexnet-and-vgg",
-    says="The network takes colour images cropped to the size that AlexNet and VGG take.",
+    says="The network takes colour images of 224x224, the size to which torchvision crops for "
+    "AlexNet and VGG.",
     cites=["004:43"],
     recorded=Holds(),
 )
 
 
-@takes_crops.judged(subject=TABLE, on=["alexnet", "vgg16"], flipped_by=[*misprints("C1", "input")])
+@takes_crops.judged(subject=TABLE, on=["alexnet", "vgg16"], flipped_by=misprints(["C1"], "input"))
 def crop_is_the_first_input(table: Table, name: str) -> None:
+    model_on_meta(name)  # says what is missing where there is no torchvision
     from torchvision.models import get_model_weights
 
     preset = get_model_weights(name).DEFAULT.transforms()
@@ -369,35 +269,13 @@ chain = Claim(
 
 @chain.judged(
     subject=TABLE,
-    on=list(PRINTED)[1:],
-    flipped_by=[
-        *misprints("C1", "line", "output"),
-        *(fault for name in list(PRINTED)[1:] for fault in misprints(name, "line", "input")),
-    ],
+    on=ROWS[1:],
+    flipped_by=[*misprints(["C1"], "line", "output"), *misprints(ROWS[1:], "line", "input")],
 )
 def input_is_the_output_before(table: Table, name: str) -> None:
     row = table[name]
     before = [times(other.output) for other in table.values() if other.line == row.line - 1]
     assert before == [times(row.input)], f"{name} takes {times(row.input)} after {before}"
-
-
-@chain.judged(
-    subject=MODELS,
-    on=["table-nin"],
-    flipped_by=[
-        surgeries.padding_dropped,
-        surgeries.first_max_pool_removed,
-        surgeries.last_max_pool_removed,
-        surgeries.last_convolution_removed,
-        surgeries.outputs_doubled,
-    ],
-)
-def sizes_are_those_of_the_network(models: Models, name: str) -> None:
-    records = {record.name: record for record in counting.trace(models(name), 1, *IMAGE)}
-    for row_name, row in PRINTED.items():
-        record = records[row_name.lower()]
-        shapes = [(1, size[2], *size[:2]) for size in (row.input, row.output)]
-        assert shapes == [record.input_shape, record.output_shape], f"{row_name} is {record}"
 
 
 stages = Claim(
@@ -414,7 +292,7 @@ stages = Claim(
     on=["the rows in order"],
     flipped_by=[
         *(misread(name, "kind", "other") for name in PRINTED),
-        *misprints("S1", "line"),
+        *misprints(["S1"], "line"),
         misread("CCCP8", "line", 56),
     ],
 )
@@ -426,33 +304,55 @@ def rows_come_in_stages(table: Table, _: str) -> None:
     assert kinds == expected, f"the rows are {', '.join(kinds)}"
 
 
+def built() -> nn.Sequential:
+    """Build the rows without storage: the smallest paddings, ReLUs, max pools, an average."""
+    from torch import nn
+
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, row in PRINTED.items():
+        if row.kind == "down-sampling":
+            layers[name.lower()] = nn.MaxPool2d(row.kernel[0], row.stride)
+        else:
+            layers[name.lower()] = convolution(row, PADDINGS.get(name, [0])[0])
+            layers[f"{name.lower()}_relu"] = nn.ReLU()
+    return nn.Sequential(layers | {"gap": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()})
+
+
 @stages.judged(
     subject=MODELS,
     on=["table-nin"],
     flipped_by=[
-        surgeries.first_max_pool_removed,
+        surgeries.padding_dropped,
+        surgeries.biases_dropped,
         surgeries.last_max_pool_removed,
-        surgeries.last_convolution_removed,
-        remade("C3", kernel_size=1, padding=0),
-        remade("CCCP5", kernel_size=3, padding=1),
+        surgeries.outputs_doubled,
+        surgeries.linear_appended,
+        surgeries.surgery("a ReLU in the middle removed", surgeries.removed("ReLU", 5)),
+        surgeries.surgery(
+            "CCCP2 shares the weights of CCCP1",
+            lambda model: surgeries.put(model, "cccp2", model.get_submodule("cccp1")),
+        ),
+        swapped("c4_relu", "s3"),
+        remade("s1", "AvgPool2d", kernel_size=3, stride=2),
+        remade("s2", kernel_size=2),
+        remade("c1", padding=3),
+        remade("c1", groups=3),
+        remade("c2", dilation=2, padding=4),
+        remade("c3", bias=False),
+        remade("c4", kernel_size=5, padding=2),
+        remade("cccp5", groups=2),
+        remade("cccp7", kernel_size=3, padding=1),
     ],
 )
-def layers_come_in_stages(models: Models, name: str) -> None:
-    from torch import nn
-
-    kinds = ""
-    for layer in models(name).modules():
-        if isinstance(layer, nn.Conv2d):
-            kinds += "c" if layer.kernel_size == (1, 1) else "C"
-        kinds += "S" if isinstance(layer, nn.MaxPool2d) else ""
-    assert kinds == "CccSCccSCccSCcc", f"the layers are {kinds}"
+def network_is_the_table(models: Models, name: str) -> None:
+    assert_has_layers(models(name), built())
 
 
 overlap = Claim(
     "imagenet-table/down-samplings-overlap",
     says="The windows of a down-sampling overlap: each shares a row or a column of pixels with its "
     "neighbours.",
-    cites=["004:46", "004:50", "004:54"],
+    cites=DOWN_SAMPLING_LINES,
     recorded=Holds(),
 )
 
@@ -461,22 +361,16 @@ overlap = Claim(
     subject=TABLE,
     on=DOWN_SAMPLINGS,
     flipped_by=[
-        fault
-        for name in DOWN_SAMPLINGS
-        for fault in (
-            *misprints(name, "kernel", "stride"),
-            # This kernel would give all sizes in the table just as well.
-            misread(name, "kernel", (2, 2)),
-        )
+        *misprints(DOWN_SAMPLINGS, "kernel", "stride"),
+        # This kernel would give all sizes in the table just as well.
+        *(misread(name, "kernel", (2, 2)) for name in DOWN_SAMPLINGS),
     ],
 )
 def pixels_between_lie_in_two_windows(table: Table, name: str) -> None:
     import torch
-    from torch import nn
 
-    row = table[name]
     each_pixel = torch.eye(49).reshape(49, 1, 7, 7)
-    reached = nn.AvgPool2d(row.kernel, row.stride)(each_pixel) > 0
+    reached = layer_of(table[name], "average")(each_pixel) > 0
     along = torch.tensor([1, 1, 2, 1, 2, 1, 1])
     windows = reached.sum(dim=(1, 2, 3)).reshape(7, 7)
     assert windows.equal(torch.outer(along, along)), f"pixels lie in {windows.unique()} windows"
@@ -485,31 +379,28 @@ def pixels_between_lie_in_two_windows(table: Table, name: str) -> None:
 # The kernel column --------------------------------------------------------------------------------
 
 THIRD_NUMBER = "what the third number of a kernel is"
+CHANGES = "imagenet-table/kernel-column-changes-its-meaning"
 
 third_is_depth = Claim(
     "imagenet-table/third-number-is-the-depth",
     says="The third number of each kernel is its depth, the channels of its input.",
     cites=["004:42-57"],
-    recorded=Refuted(instead="imagenet-table/kernel-column-changes-its-meaning"),
+    recorded=Refuted(instead=CHANGES),
     reading_of=THIRD_NUMBER,
 )
 
 
-@third_is_depth.judged(
-    subject=TABLE,
-    on=WEIGHTED,
-    flipped_by=[misread("CCCP8", "depth", 1024)],
-)
+@third_is_depth.judged(subject=TABLE, on=WEIGHTED, flipped_by=[misread("CCCP8", "depth", 1024)])
 def number_is_the_input_channels(table: Table, name: str) -> None:
-    row = table[name]
-    assert row.depth == row.input[2], f"{name} has {row.depth}, its input {row.input[2]} channels"
+    depth, channels = table[name].depth, table[name].input[2]
+    assert depth == channels, f"{name} has {depth}, its input {channels} channels"
 
 
 third_is_filters = Claim(
     "imagenet-table/third-number-is-the-number-of-filters",
     says="The third number of each kernel is the number of filters, the channels of its output.",
     cites=["004:42-57"],
-    recorded=Refuted(instead="imagenet-table/kernel-column-changes-its-meaning"),
+    recorded=Refuted(instead=CHANGES),
     reading_of=THIRD_NUMBER,
 )
 
@@ -519,20 +410,17 @@ third_is_filters = Claim(
     on=WEIGHTED,
     flipped_by=[
         rewritten(
-            "filters in the place of the depth",
-            lambda _, row: {"depth": row.filters} if row.filters else {},
+            "filters in the place of the depth", lambda _, row: {"depth": row.filters or row.depth}
         )
     ],
 )
 def number_is_the_output_channels(table: Table, name: str) -> None:
-    row = table[name]
-    assert row.depth == row.output[2], (
-        f"{name} has {row.depth}, its output {row.output[2]} channels"
-    )
+    depth, channels = table[name].depth, table[name].output[2]
+    assert depth == channels, f"{name} has {depth}, its output {channels} channels"
 
 
 column_changes = Claim(
-    "imagenet-table/kernel-column-changes-its-meaning",
+    CHANGES,
     says="The third number is the depth in convolution rows, which give stride and filters "
     "besides, and the number of filters in CCCP rows, which give neither; down-samplings give a "
     "stride.",
@@ -544,12 +432,11 @@ column_changes = Claim(
 
 @column_changes.judged(
     subject=TABLE,
-    on=list(PRINTED),
+    on=ROWS,
     flipped_by=[
-        *(fault for name in WEIGHTED for fault in misprints(name, "depth", "filters")),
-        *(fault for name in CCCPS for fault in misprints(name, "stride")),
-        *(fault for name in DOWN_SAMPLINGS for fault in misprints(name, "depth", "filters")),
-        *(misread(name, "stride", None) for name in CONVOLUTIONS),
+        *misprints(ROWS, "depth", "filters"),
+        *misprints(CCCPS, "stride"),
+        *(misread(name, "stride", None) for name in CONVOLUTIONS + DOWN_SAMPLINGS),
     ],
 )
 def numbers_depend_on_the_kind(table: Table, name: str) -> None:
@@ -565,6 +452,16 @@ def numbers_depend_on_the_kind(table: Table, name: str) -> None:
 
 # Paddings, which the table leaves out -------------------------------------------------------------
 
+
+def size_without_padding(row: Row) -> Size:
+    """Count the positions at which the kernel lies within the maps; the channels are as printed."""
+    height, width = (
+        len(range(0, size - kernel + 1, row.stride or 1))
+        for size, kernel in zip(row.input[:2], row.kernel, strict=True)
+    )
+    return height, width, row.output[2]
+
+
 fixed_by_kernel = Claim(
     "imagenet-table/kernel-and-stride-give-the-sizes",
     says="The kernel and the stride of a row give its output size.",
@@ -575,7 +472,7 @@ fixed_by_kernel = Claim(
 
 @fixed_by_kernel.judged(
     subject=TABLE,
-    on=list(PRINTED),
+    on=ROWS,
     flipped_by=[
         rewritten("sizes without padding", lambda _, row: {"output": size_without_padding(row)})
     ],
@@ -590,7 +487,7 @@ need_paddings = Claim(
     "imagenet-table/sizes-need-paddings",
     says="The sizes in the table are those for a padding of 2 or 3 in C1, 2 in C2, 1 in C3 and C4, "
     "and for no other paddings.",
-    cites=["004:43", "004:47", "004:51", "004:55"],
+    cites=CONVOLUTION_LINES,
     recorded=Holds(),
 )
 
@@ -607,14 +504,21 @@ need_paddings = Claim(
 def no_other_padding_fits(formulas: Formulas, _: Proof) -> None:
     import z3
 
-    padding = z3.Int("padding")
     for name, paddings in PADDINGS.items():
         row = PRINTED[name]
-        for before, kernel, after in zip(row.input, row.kernel, row.output, strict=False):
-            fits = formulas.output_size(before, kernel, row.stride, padding) == after
-            solver = z3.Solver()
-            solver.add(padding >= 0, fits != z3.Or([padding == one for one in paddings]))
-            assert solver.check() == z3.unsat, f"{name} with {solver.model()}"
+
+        def only_these_fit(padding: Any, row: Row = row, paddings: list[int] = paddings) -> Any:
+            size = formulas.output_size(row.input[0], row.kernel[0], row.stride, padding)
+            return (size == row.output[0]) == z3.Or([padding == one for one in paddings])
+
+        for_all(only_these_fit, low=0, what=f"{name} with a padding")
+
+
+def in_torch(layers: Layers, name: str, padding: int = 0) -> nn.Module:
+    """Build the layer of a convolution row, without padding where none is given."""
+    row = PRINTED[name]
+    size = (row.depth, row.filters, row.kernel)
+    return layers.Conv2d(*size, stride=row.stride, padding=padding, device="meta")
 
 
 @need_paddings.judged(
@@ -629,10 +533,7 @@ def no_other_padding_fits(formulas: Formulas, _: Proof) -> None:
 )
 def other_paddings_do_not_fit(layers: Layers, name: str) -> None:
     row = PRINTED[name]
-    layer = functools.partial(
-        layers.Conv2d, row.depth, row.filters, row.kernel, stride=row.stride, device="meta"
-    )
-    sizes = [passed(layer(padding=padding), row.input) for padding in range(8)]
+    sizes = [passed(in_torch(layers, name, padding), row.input) for padding in range(8)]
     fitting = [padding for padding, size in enumerate(sizes) if size == row.output]
     assert fitting == PADDINGS[name], f"{name} fits with {fitting}"
 
@@ -653,27 +554,27 @@ larger_images = Claim(
 def four_sizes_fit(formulas: Formulas, _: Proof) -> None:
     import z3
 
-    c1, size = PRINTED["C1"], z3.Int("size")
-    fits = formulas.output_size(size, c1.kernel[0], c1.stride) == c1.output[0]
-    solver = z3.Solver()
-    solver.add(size >= c1.kernel[0], fits != z3.And(size >= 227, size <= 230))
-    assert solver.check() == z3.unsat, f"C1 with {solver.model()}"
+    for_all(
+        lambda side: (formulas.output_size(side, 11, 4) == 55) == z3.And(side >= 227, side <= 230),
+        low=11,
+        what="a side",
+    )
 
 
 @larger_images.judged(
-    subject=LAYERS, on=[224, 226, 227, 230, 231], flipped_by=[wrong_formulas.padding_added]
+    subject=LAYERS,
+    on=Sample("sides from 224 to 231", range(224, 232)),
+    flipped_by=[wrong_formulas.padding_added],
 )
 def layer_fits_these_sizes(layers: Layers, size: int) -> None:
-    c1 = PRINTED["C1"]
-    layer = layers.Conv2d(c1.depth, c1.filters, c1.kernel, stride=c1.stride, device="meta")
-    output = passed(layer, (size, size, 3))
-    assert (output == c1.output) == (227 <= size <= 230), f"{size} pixels give {times(output)}"
+    output = passed(in_torch(layers, "C1"), (size, size, 3))
+    assert (output == (55, 55, 96)) == (227 <= size <= 230), f"{size} pixels give {times(output)}"
 
 
 rounding_up = Claim(
     "imagenet-table/down-samplings-reach-their-sizes-from-54",
     says="Where C1 has no padding and gives 54x54, the down-samplings give the sizes printed.",
-    cites=["004:46", "004:50", "004:54"],
+    cites=DOWN_SAMPLING_LINES,
     recorded=HoldsIf("they round up"),
 )
 
@@ -693,9 +594,8 @@ rounding_up = Claim(
     ],
 )
 def pools_make_up_for_the_padding(layers: Layers, rounded: str) -> None:
-    c1 = PRINTED["C1"]
-    first = layers.Conv2d(c1.depth, c1.filters, c1.kernel, stride=c1.stride, device="meta")
-    size = passed(first, c1.input)
+    size = passed(in_torch(layers, "C1"), PRINTED["C1"].input)
+    assert size == (54, 54, 96), f"C1 gives {times(size)}"
     for name in DOWN_SAMPLINGS:
         row = PRINTED[name]
         pool = layers.MaxPool2d(row.kernel, row.stride, ceil_mode=rounded == "rounded up")
@@ -706,6 +606,8 @@ def pools_make_up_for_the_padding(layers: Layers, rounded: str) -> None:
 # The parameters of the convolutions ---------------------------------------------------------------
 
 HALF = "imagenet-table/convolutions-have-half-the-parameters-printed"
+CONVOLUTION_PARAMETERS = (34_944, 614_656, 885_120, 3_539_968)
+CCCP_PARAMETERS = (9_312, 9_312, 65_792, 65_792, 147_840, 147_840, 1_049_600, 1_025_000)
 
 
 def printed_count(name: str) -> Claim:
@@ -729,7 +631,7 @@ def printed_count(name: str) -> Claim:
     )
     def layer_has_them(table: Table, _: str) -> None:
         count = parameters(convolution(table[name]))
-        assert count == table[name].parameters, f"{name} has {count:,}"
+        assert count == table[name].parameters, f"{name} has {count:,}, half of what is printed"
 
     return claim
 
@@ -740,7 +642,7 @@ halves = Claim(
     HALF,
     says="The convolutions have half of the parameters printed: a weight for each tap, input "
     "channel and filter, and a bias for each filter; 34,944, 614,656, 885,120 and 3,539,968.",
-    cites=["004:43", "004:47", "004:51", "004:55"],
+    cites=CONVOLUTION_LINES,
     recorded=Holds(),
 )
 
@@ -748,38 +650,16 @@ halves = Claim(
 @halves.judged(
     subject=TABLE,
     on=CONVOLUTIONS,
-    flipped_by=[
-        fault
-        for name in CONVOLUTIONS
-        for fault in misprints(name, "kernel", "depth", "filters", "parameters")
-    ],
+    flipped_by=misprints(CONVOLUTIONS, "kernel", "depth", "filters", "parameters"),
 )
 def cell_is_twice_the_count(table: Table, name: str) -> dict[str, int]:
     row = table[name]
-    taps = (row.kernel[0] * row.kernel[1] * (row.depth or 0) + 1) * (row.filters or 0)
+    product = (math.prod(row.kernel) * (row.depth or 0) + 1) * (row.filters or 0)
     count = parameters(convolution(row))
-    assert count == taps, f"{name} has {count:,} parameters, its cells multiply to {taps:,}"
-    assert 2 * count == row.parameters, f"{name} has {count:,}, printed are {row.parameters}"
+    assert count == product, f"{name} has {count:,} parameters, its cells multiply to {product:,}"
+    assert count == CONVOLUTION_PARAMETERS[CONVOLUTIONS.index(name)], f"{name} has {count:,}"
+    assert 2 * count == row.parameters, f"{name} has {count:,}, printed are {row.parameters:,}"
     return {"parameters": count}
-
-
-@halves.judged(
-    subject=MODELS,
-    on=["table-nin"],
-    flipped_by=[
-        surgeries.biases_dropped,
-        remade("C1", bias=False),
-        remade("C2", groups=2),
-        remade("C3", kernel_size=1),
-        remade("C4", out_channels=2048),
-    ],
-)
-def network_has_half(models: Models, model: str) -> dict[str, float]:
-    counts = counting.layer_parameters(models(model))
-    for name, count in zip(CONVOLUTIONS, (34_944, 614_656, 885_120, 3_539_968), strict=True):
-        found = counts.get(name.lower(), 0)
-        assert found == count, f"{name} has {found:,} parameters"
-    return {"share of C4": counts["c4"] / sum(counts.values())}
 
 
 # Where the factor 2 could come from ---------------------------------------------------------------
@@ -789,7 +669,7 @@ FACTOR_TWO = "where the factor 2 of the parameter counts comes from"
 two_for_biases = Claim(
     "imagenet-table/factor-two-is-for-the-biases",
     says="The factor 2 brings in the biases: half of each count is the weights without them.",
-    cites=["004:43", "004:47", "004:51", "004:55"],
+    cites=CONVOLUTION_LINES,
     recorded=Refuted(instead=HALF),
     reading_of=FACTOR_TWO,
 )
@@ -806,16 +686,15 @@ two_for_biases = Claim(
     ],
 )
 def half_is_the_weights(table: Table, name: str) -> None:
-    row = table[name]
-    weights = convolution(row).weight.numel()
-    half = (row.parameters or 0) / 2
+    weights = convolution(table[name]).weight.numel()
+    half = (table[name].parameters or 0) / 2
     assert half == weights, f"half of {name} is {half:,.0f}, its weights are {weights:,}"
 
 
 two_for_devices = Claim(
     "imagenet-table/factor-two-is-for-two-gpus",
     says="The factor 2 is for two GPUs, as in AlexNet, each with the filters that the row gives.",
-    cites=["004:43", "004:47", "004:51", "004:55"],
+    cites=CONVOLUTION_LINES,
     recorded=Refuted(instead=HALF),
     reading_of=FACTOR_TWO,
 )
@@ -853,8 +732,8 @@ two_for_cccp = Claim(
 
 def with_cccp_layers(table: Table, row: Row) -> int:
     """Count the parameters of a convolution row and of the two rows below it."""
-    below = [one for one in table.values() if one.line in (row.line, row.line + 1, row.line + 2)]
-    return sum(parameters(convolution(one)) for one in below)
+    stage = [one for one in table.values() if row.line <= one.line <= row.line + 2]
+    return sum(parameters(convolution(one)) for one in stage)
 
 
 @two_for_cccp.judged(
@@ -877,29 +756,19 @@ two_for_momentum = Claim(
     "imagenet-table/factor-two-is-for-momentum",
     says="Read as the values that training with momentum keeps, a parameter and its momentum each, "
     "the counts printed are right; the momenta are not trainable parameters.",
-    cites=["004:43", "004:47", "004:51", "004:55"],
+    cites=CONVOLUTION_LINES,
     recorded=Holds(),
     reading_of=FACTOR_TWO,
 )
 
 
 @two_for_momentum.judged(
-    subject=TABLE,
-    on=CONVOLUTIONS,
-    flipped_by=[
-        fault for name in CONVOLUTIONS for fault in misprints(name, "parameters", "filters")
-    ],
+    subject=TABLE, on=CONVOLUTIONS, flipped_by=misprints(CONVOLUTIONS, "parameters", "filters")
 )
 def training_keeps_the_count(table: Table, name: str) -> None:
-    import torch
-
     layer = convolution(table[name])
-    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
-    for parameter in layer.parameters():
-        parameter.grad = torch.empty_like(parameter)
-    optimiser.step()
-    momenta = sum(state["momentum_buffer"].numel() for state in optimiser.state.values())
-    kept = parameters(layer) + momenta
+    velocities = [parameter.new_zeros(parameter.shape) for parameter in layer.parameters()]
+    kept = parameters(layer) + sum(velocity.numel() for velocity in velocities)
     assert kept == table[name].parameters, f"{kept:,} values are kept for {name}"
 
 
@@ -910,7 +779,7 @@ EMPTY = "what an empty cell of the last column means"
 cccps_are_free = Claim(
     "imagenet-table/empty-cells-mean-no-parameters",
     says="The CCCP layers, whose cells in the last column are empty, have no trainable parameters.",
-    cites=["004:44-45", "004:48-49", "004:52-53", "004:56-57"],
+    cites=CCCP_LINES,
     recorded=Refuted(instead="imagenet-table/cccp-layers-have-parameters"),
     reading_of=EMPTY,
 )
@@ -925,7 +794,7 @@ cccps_are_free = Claim(
 )
 def layer_has_no_more_than_its_cell(table: Table, name: str) -> None:
     count = parameters(convolution(table[name]))
-    assert count == (table[name].parameters or 0), f"{name} has {count:,}"
+    assert count == (table[name].parameters or 0), f"{name} has {count:,} parameters, not none"
 
 
 cccps_have_parameters = Claim(
@@ -933,19 +802,14 @@ cccps_have_parameters = Claim(
     says="The CCCP layers have parameters of their own, which the table leaves out: a weight for "
     "each input and output channel and a bias; 9,312, 65,792 and 147,840 in the first three pairs, "
     "1,049,600 in CCCP7, 1,025,000 in CCCP8.",
-    cites=["004:44-45", "004:48-49", "004:52-53", "004:56-57"],
+    cites=CCCP_LINES,
     recorded=Holds(),
     reading_of=EMPTY,
 )
-CCCP_PARAMETERS = (9_312, 9_312, 65_792, 65_792, 147_840, 147_840, 1_049_600, 1_025_000)
 
 
 @cccps_have_parameters.judged(
-    subject=TABLE,
-    on=CCCPS,
-    flipped_by=[
-        fault for name in CCCPS for fault in misprints(name, "kernel", "depth", "parameters")
-    ],
+    subject=TABLE, on=CCCPS, flipped_by=misprints(CCCPS, "kernel", "depth", "parameters")
 )
 def layer_has_what_is_left_out(table: Table, name: str) -> dict[str, int]:
     row = table[name]
@@ -955,30 +819,10 @@ def layer_has_what_is_left_out(table: Table, name: str) -> dict[str, int]:
     return {"parameters": count}
 
 
-@cccps_have_parameters.judged(
-    subject=MODELS,
-    on=["table-nin"],
-    flipped_by=[
-        surgeries.biases_dropped,
-        remade("CCCP8", out_channels=1024),
-        remade("CCCP3", groups=2),
-        surgeries.surgery(
-            "CCCP2 shares the weights of CCCP1",
-            lambda model: surgeries.put(model, "cccp2", model.get_submodule("cccp1")),
-        ),
-    ],
-)
-def network_has_what_is_left_out(models: Models, model: str) -> None:
-    counts = counting.layer_parameters(models(model))
-    for name, count in zip(CCCPS, CCCP_PARAMETERS, strict=True):
-        found = counts.get(name.lower(), 0)
-        assert found == count, f"{name} has {found:,} parameters of its own"
-
-
 pools_are_free = Claim(
     "imagenet-table/down-samplings-have-no-parameters",
     says="The down-samplings have no trainable parameters.",
-    cites=["004:46", "004:50", "004:54"],
+    cites=DOWN_SAMPLING_LINES,
     recorded=HoldsIf("the down-sampling is a pool"),
 )
 
@@ -987,37 +831,14 @@ pools_are_free = Claim(
     subject=TABLE,
     on=[(name, kind) for name in DOWN_SAMPLINGS for kind in ("maximum", "average", "convolution")],
     when={"the down-sampling is a pool": lambda case: case[1] != "convolution"},
-    flipped_by=[fault for name in DOWN_SAMPLINGS for fault in misprints(name, "parameters")],
+    flipped_by=misprints(DOWN_SAMPLINGS, "parameters"),
 )
 def down_sampling_has_none(table: Table, case: tuple[str, str]) -> dict[str, int]:
-    from torch import nn
-
     name, kind = case
     row = table[name]
-    layer: nn.Module = nn.AvgPool2d(row.kernel, row.stride)
-    if kind == "maximum":
-        layer = nn.MaxPool2d(row.kernel, row.stride)
-    if kind == "convolution":
-        layer = convolution(dataclasses.replace(row, filters=row.output[2]))
-    count = parameters(layer)
+    count = parameters(layer_of(row, "depth" if kind == "convolution" else kind))
     assert count == row.parameters, f"a {kind} in the place of {name} has {count:,}"
     return {"parameters": count}
-
-
-@pools_are_free.judged(
-    subject=MODELS,
-    on=["table-nin"],
-    flipped_by=[
-        surgeries.surgery(
-            "strided convolution for S2",
-            lambda model: surgeries.put(model, "s2", convolution(PRINTED["C2"])),
-        )
-    ],
-)
-def pools_of_the_network_have_none(models: Models, model: str) -> None:
-    counts = counting.layer_parameters(models(model))
-    for name in DOWN_SAMPLINGS:
-        assert name.lower() not in counts, f"{name} has {counts[name.lower()]:,} parameters"
 
 
 cells_add_up = Claim(
@@ -1054,9 +875,7 @@ whole_network = Claim(
 
 
 @whole_network.judged(
-    subject=TABLE,
-    on=["the fifteen rows"],
-    flipped_by=[fault for name in WEIGHTED for fault in misprints(name, "kernel")],
+    subject=TABLE, on=["the fifteen rows"], flipped_by=misprints(WEIGHTED, "kernel")
 )
 def closed_form_gives_the_count(table: Table, _: str) -> None:
     first, second = (
@@ -1071,32 +890,32 @@ def closed_form_gives_the_count(table: Table, _: str) -> None:
     flipped_by=[
         surgeries.biases_dropped,
         surgeries.outputs_doubled,
-        surgeries.last_convolution_removed,
         surgeries.linear_appended,
+        remade("c2", groups=2),
+        remade("cccp3", out_channels=512),
+        remade("cccp8", bias=False),
+        remade("c3_relu", "PReLU"),
     ],
 )
 def network_has_the_count(models: Models, model: str) -> dict[str, float]:
-    count = counting.parameter_count(models(model))
-    assert count == 7_595_176, f"{count:,} parameters"
-    return {"parameters": count, "MiB in float32": 4 * count / 2**20}
+    counts = counting.layer_parameters(models(model))
+    names = [name.lower() for name in WEIGHTED]
+    expected = dict(zip(names, CONVOLUTION_PARAMETERS + CCCP_PARAMETERS, strict=True))
+    total = sum(counts.values())
+    assert counts == expected, f"{total:,} parameters, by layer {counts}"
+    share = counts["c4"] / total
+    return {"parameters": total, "MiB in float32": 4 * total / 2**20, "share of C4": share}
 
 
 # What else the table leaves out -------------------------------------------------------------------
 
-
-def _maximum_at_the_end(model: nn.Module) -> None:
-    from torch import nn
-
-    for name in surgeries.of_kind(model, "AdaptiveAvgPool2d"):
-        surgeries.put(model, name, nn.AdaptiveMaxPool2d(1))
-
-
 complete = Claim(
     "imagenet-table/is-the-whole-network",
     says="The table lists the whole network: its last row gives a score for each of 1000 classes.",
-    cites=["004:57"],
+    cites=["004:42-57"],
     recorded=Refuted(instead="imagenet-table/an-average-gives-the-class-scores"),
 )
+AVERAGE = Row(58, "average", (6, 6, 1000), (6, 6), None, 1, None, (1, 1, 1000), 0)
 
 
 @complete.judged(
@@ -1104,22 +923,12 @@ complete = Claim(
     on=["the last row"],
     flipped_by=[
         misread("CCCP8", "output", (1, 1, 1000)),
-        Fault(
-            "a row that averages",
-            lambda table: (
-                table
-                | {
-                    "average": Row(
-                        58, "average", (6, 6, 1000), (6, 6), None, 1, None, (1, 1, 1000), 0
-                    )
-                }
-            ),
-        ),
+        Fault("a row that averages", lambda table: {**table, "average": AVERAGE}),
     ],
 )
 def last_row_gives_scores(table: Table, _: str) -> None:
     last = max(table.values(), key=lambda row: row.line).output
-    assert last == (1, 1, 1000), f"{times(last)} are {np.prod(last):,} values, not 1000 scores"
+    assert last == (1, 1, 1000), f"{times(last)} are {math.prod(last):,} values, not 1000 scores"
 
 
 average_completes = Claim(
@@ -1136,21 +945,27 @@ average_completes = Claim(
     on=["table-nin"],
     flipped_by=[
         surgeries.outputs_doubled,
-        surgeries.surgery("average left out", surgeries.all_removed("AdaptiveAvgPool2d")),
-        surgeries.surgery("maximum for the average", _maximum_at_the_end),
+        surgeries.padding_dropped,
+        remade("gap", "Identity"),
+        remade("gap", "AdaptiveMaxPool2d", output_size=1),
+        remade("gap", "AvgPool2d", kernel_size=5),
+        remade("flatten", "Softmax", dim=1),
     ],
 )
 def maps_become_scores(models: Models, name: str) -> None:
     import torch
+    from torch import nn
 
     model = models(name)
-    records = {record.name: record for record in counting.trace(model, 2, *IMAGE)}
-    maps = records["cccp8"].output_shape
+    records = counting.trace(model, 2, 3, 224, 224)
+    at = max(at for at, record in enumerate(records) if record.kind == "Conv2d")
+    maps, scores = records[at].output_shape, records[-1].output_shape
     assert maps == (2, 1000, 6, 6), f"the last row gives {maps}"
-    at_end = list(records).index("cccp8_relu") + 1
-    x = integers(0, 2, 5, 6, 6)
-    scores = torch.nn.Sequential(*model.children())[at_end:](torch.from_numpy(x)).numpy()
-    close(scores, x.sum(axis=(2, 3)) / 36, "the end of the network")
+    assert scores == (2, 1000), f"the network gives {scores}"
+    x = integers(0, 2, 5, 6, 6, low=0)  # as a ReLU gives them
+    ending = [model.get_submodule(record.name) for record in records[at + 1 :]]
+    end = nn.Sequential(*ending)(torch.from_numpy(x)).numpy()
+    close(end, x.sum(axis=(2, 3)) / 36, "the end of the network")
 
 
 ACTIVATIONS = "which activations stand between the rows"
@@ -1163,54 +978,51 @@ no_activations = Claim(
     recorded=Refuted(instead="imagenet-table/rows-as-printed-are-one-convolution"),
     reading_of=ACTIVATIONS,
 )
-# Kernels, strides and paddings of the table on smaller maps and fewer channels.
-STAGES = {
-    name: Convolution(
-        batch=2,
-        in_channels=3,
-        out_channels=4,
-        height=19 if name == "C1" else 7,
-        width=23 if name == "C1" else 9,
-        kernel=PRINTED[name].kernel,
-        stride=(PRINTED[name].stride or 1,) * 2,
-        padding=(PADDINGS[name][0],) * 2,
-    )
-    for name in CONVOLUTIONS
-}
+STAGES = Sample("the stages of the table, with fewer channels and smaller maps", CONVOLUTIONS)
 CCCP_WEIGHTS = (integers(5, 5, 4, 1, 1, low=1, high=9), integers(6, 6, 5, 1, 1))
 CCCP_BIASES = (integers(7, 5, low=1), integers(8, 6, low=1))
 
 
+def in_small(name: str) -> Convolution:
+    """Return a convolution with the kernel, the stride and the padding of a row."""
+    row, padding = PRINTED[name], PADDINGS[name][0]
+    height, width = {"C1": (19, 23), "C3": (8, 8)}.get(name, (7, 9))
+    return Convolution(
+        *(2, 3, 4, height, width),
+        kernel=row.kernel,
+        stride=(row.stride or 1,) * 2,
+        padding=(padding, padding),
+    )
+
+
+def stage(ops: Operators, c: Convolution, x: Array, activation: Callable[[Array], Array]) -> Array:
+    """Apply a convolution and two CCCP layers, each with an activation."""
+    y = activation(ops.conv2d(x, c.weight, c.bias, **c.options))
+    for weight, bias in zip(CCCP_WEIGHTS, CCCP_BIASES, strict=True):
+        y = activation(ops.conv2d(y, weight, bias))
+    return y
+
+
 def as_printed(ops: Operators, name: str) -> Array:
     """Apply a convolution row and its two CCCP rows, and nothing else."""
-    c = STAGES[name]
-    y = ops.conv2d(c.x, c.weight, c.bias, **c.options)
-    for weight, bias in zip(CCCP_WEIGHTS, CCCP_BIASES, strict=True):
-        y = ops.conv2d(y, weight, bias)
-    return y
+    c = in_small(name)
+    return stage(ops, c, wide(c.x), lambda y: y)
 
 
 def in_one(name: str) -> Array:
     """Apply one convolution, whose weights are composed of those of the three rows."""
-    c = STAGES[name]
+    c = in_small(name)
     weight, bias = c.weight, c.bias
     for cccp_weight, cccp_bias in zip(CCCP_WEIGHTS, CCCP_BIASES, strict=True):
         weight = np.einsum("om,mchw->ochw", cccp_weight[:, :, 0, 0], weight)
         bias = cccp_weight[:, :, 0, 0] @ bias + cccp_bias
-    return oracle.conv2d(c.x, weight, bias, **c.options)
-
-
-relu_inside = faults.wrong(
-    "ReLU inside the convolution",
-    "conv2d",
-    lambda f, x, w, b=None, **o: np.maximum(f(x, w, b, **o), 0),
-)
+    return oracle.conv2d(wide(c.x), weight, bias, **c.options)
 
 
 @no_activations.judged(
     subject=OPERATORS,
-    on=CONVOLUTIONS,
-    flipped_by=[relu_inside, faults.bias_missing, faults.weight_transposed],
+    on=STAGES,
+    flipped_by=[faults.rectified, faults.bias_missing, faults.weight_transposed],
 )
 def one_convolution_does_not_do(ops: Operators, name: str) -> None:
     equal = np.array_equal(as_printed(ops, name), in_one(name))
@@ -1229,15 +1041,11 @@ one_convolution = Claim(
 
 @one_convolution.judged(
     subject=OPERATORS,
-    on=CONVOLUTIONS,
+    on=STAGES,
     flipped_by=[
-        relu_inside,
-        faults.bias_missing,
-        faults.weight_transposed,
-        faults.padding_ignored,
-        faults.stride_ignored,
-        faults.kernel_flipped,
-        faults.channel_ignored,
+        *(faults.rectified, faults.bias_missing, faults.weight_transposed, faults.channel_ignored),
+        *(faults.padding_ignored, faults.stride_ignored, faults.kernel_flipped, faults.row_ignored),
+        *(faults.last_image_ignored, faults.filter_ignored, faults.conv2d_in_float32),
     ],
 )
 def one_convolution_does_it(ops: Operators, name: str) -> None:
@@ -1256,42 +1064,16 @@ with_relu = Claim(
 
 @with_relu.judged(
     subject=OPERATORS,
-    on=CONVOLUTIONS,
+    on=STAGES,
     flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_absolute,
-        faults.relu_capped,
-        faults.bias_missing,
-        faults.stride_ignored,
-        faults.kernel_transposed,
+        *(faults.relu_missing, faults.relu_leaky, faults.relu_absolute, faults.relu_capped),
+        *(faults.bias_missing, faults.stride_ignored, faults.kernel_transposed),
     ],
 )
 def stage_is_not_affine(ops: Operators, name: str) -> None:
-    c = STAGES[name]
-
-    def stage(operators: Operators, x: Array) -> Array:
-        y = operators.relu(operators.conv2d(x, c.weight, c.bias, **c.options))
-        for weight, bias in zip(CCCP_WEIGHTS, CCCP_BIASES, strict=True):
-            y = operators.relu(operators.conv2d(y, weight, bias))
-        return y
-
-    between, *ends = (stage(ops, x) for x in (0 * c.x, c.x, -c.x))
-    same(ends[0], stage(oracle, c.x), "the stage")
+    c = in_small(name)
+    x = wide(c.x)
+    between, *ends = (stage(ops, c, images, ops.relu) for images in (0 * x, x, -x))
+    same(ends[0], stage(oracle, c, x, oracle.relu), "the stage")
+    # Of a convolution, whatever its weights, the results for x and -x add up to twice that for 0.
     assert not np.array_equal(ends[0] + ends[1], 2 * between), f"{name} and two CCCP are affine"
-
-
-@with_relu.judged(
-    subject=MODELS,
-    on=["table-nin"],
-    flipped_by=[
-        surgeries.relu_layers_removed,
-        surgeries.surgery("first ReLU removed", surgeries.removed("ReLU", 0)),
-        surgeries.surgery("last ReLU removed", surgeries.removed("ReLU", -1)),
-    ],
-)
-def network_has_them(models: Models, name: str) -> dict[str, int]:
-    kinds = [record.kind for record in counting.trace(models(name), 1, *IMAGE)]
-    after = [kinds[at + 1] for at, kind in enumerate(kinds) if kind == "Conv2d"]
-    assert after == ["ReLU"] * len(WEIGHTED), f"after the convolutions stand {after}"
-    return {"ReLUs": kinds.count("ReLU")}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 ROUNDS = 15
 
 Measurement = dict[str, Any]
+
+# Of the disk, of nvidia-smi and what it prints, of PyTorch (memory that does not suffice).
+FAILURES = (results.ResultsError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,8 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
             results.writable(path)
             measured = make(torch.device(kind))
             results.write(path, json.dumps({**setting(kind), **measured}, indent=1) + "\n")
-        except (results.ResultsError, OSError, subprocess.SubprocessError) as error:
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
+        except FAILURES as error:
+            print(f"error: {name} not measured: {error}", file=sys.stderr)  # noqa: T201 - a command
             return 1
         say(f"  wrote {path}")
     return 0
@@ -142,7 +146,7 @@ def timed(operation: Callable[[], object], device: torch.device) -> float:
 
 
 def gpu_memory(device: torch.device) -> Measurement:
-    """Return the memory in use on the GPU before this process and with one number on it."""
+    """Return the memory in use on the GPU before this process uses it, and with one number."""
     import torch
 
     before = used_on_gpu()
@@ -151,15 +155,21 @@ def gpu_memory(device: torch.device) -> Measurement:
     return {
         "bytes before": before,
         "bytes with one number": used_on_gpu(),
+        "bytes of the number": number.nbytes,
         "bytes of tensors": torch.cuda.memory_allocated(),
         "bytes kept for tensors": torch.cuda.memory_reserved(),
-        "value": number.item(),
     }
 
 
 def used_on_gpu() -> int:
-    """Return the bytes in use on the first GPU by all processes, as its driver counts them."""
-    query = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    """Return the bytes in use on the GPU by all processes, as its driver counts them."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    query = [
+        "nvidia-smi",
+        f"--id={first}",
+        "--query-gpu=memory.used",
+        "--format=csv,noheader,nounits",
+    ]
     answer = subprocess.run(query, capture_output=True, text=True, check=True)  # noqa: S603 - fixed
     return int(answer.stdout) * 2**20
 

@@ -112,6 +112,16 @@ first_window_fixed = built(
 )
 
 
+def _first_dilated(right: Builder, *sizes: int, **options: int) -> nn.Sequential:
+    block = right(*sizes, **options)
+    first: Any = block[0]
+    first.dilation = (2, 2)
+    return block
+
+
+first_dilated = built("first convolution dilated", _first_dilated)
+
+
 @dataclass(frozen=True)
 class Block:
     """A NiN block and the size of its input."""
@@ -180,13 +190,14 @@ only_first_is_chosen = Claim(
     on=BLOCKS,
     flipped_by=[
         *(last_kernel_3x3, last_strided, last_padded, last_missing),
-        *(first_window_fixed, own_padding_ignored, own_stride_ignored),
+        *(first_window_fixed, first_dilated, own_padding_ignored, own_stride_ignored),
     ],
 )
 def later_windows_are_fixed(build: Builder, c: Block) -> None:
     ((first, *later),) = perceptrons(on_meta(build, c))
-    chosen = tuple((value, value) for value in (c.kernel_size, c.stride, c.padding))
-    assert (first.kernel_size, first.stride, first.padding) == chosen, f"the first is {first}"
+    chosen = tuple((value, value) for value in (c.kernel_size, c.stride, c.padding, 1))
+    options = (first.kernel_size, first.stride, first.padding, first.dilation)
+    assert options == chosen, f"the first is {first}"
     assert len(later) == 2, f"{len(later)} convolutions follow the first"
     for layer in later:
         assert is_one_by_one(layer), f"a later one is {layer}"
