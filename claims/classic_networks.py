@@ -587,9 +587,10 @@ lenet_120 = Claim(
 )
 
 
-@lenet_120.judged(subject=MODELS, on=["lenet5"], flipped_by=[few_hidden_units])
+@lenet_120.judged(subject=MODELS, on=["lenet5"], flipped_by=[few_hidden_units, convolutional_head])
 def hidden_layer_of_120(models: Models, name: str) -> dict[str, int]:
     linear = [one for one in traced(models(name), name) if one.kind == "Linear"]
+    assert len(linear) > 1, f"{name} has {len(linear)} fully connected layers"
     assert linear[0].output_shape == (1, 120), f"it puts out {linear[0].output_shape}"
     assert linear[1].input_shape == (1, 120), f"the next one reads {linear[1].input_shape}"
     return {"parameters": linear[0].parameters}

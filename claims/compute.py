@@ -430,7 +430,7 @@ measured_on_gpu = Claim(
 def product_takes_as_long_as_a_pass(evidence: Evidence, c: Product) -> dict[str, float]:
     measured = evidence.measurement(f"matrix-products-{c.device}")
     times = slowdown(measured, c)
-    assert times < 2, f"{c.name} takes {times:.1f} times as long"
+    assert times < 2, f"{c.name} takes {times:.1f} times as long as one pass"
     square = Product(*SHAPES[-1])
     return {
         "times a pass": times,

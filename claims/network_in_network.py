@@ -55,7 +55,7 @@ class Block(Convolution):
     @property
     def image(self) -> Array:
         """Input [N, C, H, W], of both signs."""
-        return fine(self.x)
+        return fine(self.x) / 4
 
     @property
     def layers(self) -> list[tuple[Array, Array]]:
@@ -65,7 +65,7 @@ class Block(Convolution):
         return [
             (
                 integers(self.seed + 10 + i, *shape),
-                fine(integers(self.seed + 50 + i, out, low=-9, high=9)),
+                fine(integers(self.seed + 50 + i, out, low=-9, high=9)) / 4,
             )
             for i, shape in enumerate(shapes)
         ]
@@ -1407,7 +1407,7 @@ COMPARISONS = (
         "mean-beats-a-fully-connected-head",
         "On NiN's trunk global average pooling gives a lower test error than a fully connected "
         "layer.",
-        ["nin-paper:4.6", "nin-paper:table-5"],
+        ["001:148", "nin-paper:4.6", "nin-paper:table-5"],
         arms={"cifar10": 8, "cifar10-fc-head": 8},
         paper="10.41 [S] against 11.59 [M]",
     ),
@@ -1423,7 +1423,7 @@ COMPARISONS = (
         "mean-beats-a-fully-connected-head-on-a-plain-network",
         "On a plain convolutional network, too, global average pooling gives a lower test error "
         "than a fully connected layer.",
-        ["nin-paper:4.6"],
+        ["001:148", "nin-paper:4.6"],
         arms={"plain-gap": 8, "plain-fc": 8},
         paper="16.46 [M] against 17.56 [M]",
     ),
