@@ -188,6 +188,11 @@ def test_places_and_ids_named_in_the_readme_exist() -> None:
             assert what in CLAIMS
 
 
+def test_every_claim_is_in_the_table_of_what_became_of_statements() -> None:
+    text = (ROOT / "claims" / "README.md").read_text()
+    assert set(re.findall(r"`([a-z0-9-]+/[a-z0-9.-]+)`", text)) == set(CLAIMS)
+
+
 def test_subjects_named_in_the_readme_exist() -> None:
     from claims.bring import bring_operators
 
