@@ -68,7 +68,6 @@ class Formulas:
     conv2d_parameters: Callable[..., Any]
     linear_parameters: Callable[..., Any]
     nin_block_parameters: Callable[..., Any]
-    conv2d_multiply_adds: Callable[..., Any]
 
 
 def _formulas() -> Formulas:
@@ -77,7 +76,6 @@ def _formulas() -> Formulas:
         conv2d_parameters=counting.conv2d_parameters,
         linear_parameters=counting.linear_parameters,
         nin_block_parameters=counting.nin_block_parameters,
-        conv2d_multiply_adds=counting.conv2d_multiply_adds,
     )
 
 

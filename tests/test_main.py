@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from claims.suite import SUITE
 
 ENTRIES = results.read(SUITE.verdicts)
 REFUTED = "pointwise/keeps-channel-count"
+
+
+@pytest.fixture(autouse=True)
+def same_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the working folder, which bringing an implementation puts on the path."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:

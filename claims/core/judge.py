@@ -88,7 +88,7 @@ def judge(
         for kind, case, outcome, returned in _outcomes(judgement, subject, effort, claim.id):
             outcomes.append(outcome)
             counts[kind] = counts.get(kind, 0) + 1
-            if isinstance(returned, Mapping) and kind in ("listed", "proofs"):
+            if isinstance(returned, Mapping) and not isinstance(judgement.on, Domain):
                 numbers[case_label(case)] = {key: _rounded(returned[key]) for key in returned}
     return Judged(observe(outcomes, tuple(conditions)), counts, numbers)
 
