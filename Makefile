@@ -32,8 +32,8 @@ claims: $(READY) ## quick and the slower claims of a CPU, at most three minutes
 	@$(CLAIMS) -m "not slow"
 
 test: $(READY) ## all tests, and every claim under every fault
-	@$(BIN)/pytest tests -q -n $(WORKERS)
 	@$(CLAIMS) -m "not slow" --flips
+	@$(BIN)/pytest tests -q -n $(WORKERS)
 
 soak: $(READY) ## whole grids and 1000 drawn cases, from SEEDS=30 seeds
 	@for seed in $$(seq 1 $(SEEDS)); do \
