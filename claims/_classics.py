@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from claims.faults import models as surgeries
+from claims.subjects import traced
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def image_of(name: str) -> tuple[int, int, int]:
     return IMAGES.get(name, (3, 224, 224))
 
 
-def traced(model: nn.Module, name: str) -> list[counting.LayerRecord]:
+def records_of(model: nn.Module, name: str) -> list[counting.LayerRecord]:
     """Trace a network on one image of the size that it is made for."""
-    return counting.trace(model, 1, *image_of(name))
+    return traced(model, 1, *image_of(name))
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:

@@ -20,13 +20,13 @@ from claims._classics import (
     first_hidden_layer,
     linear_layers,
     million_hidden_units,
-    traced,
+    records_of,
 )
 from claims.core.claim import PROOF, Claim, Proof
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
-from claims.subjects import FORMULAS, MODELS, Formulas, Models
+from claims.subjects import FORMULAS, MODELS, Formulas, Models, traced
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ common_pattern = Claim(
 def no_convolution_after_a_linear_layer(models: Models, name: str) -> None:
     order = "".join(
         {"Conv2d": "c", "MaxPool2d": "p", "AvgPool2d": "p", "Linear": "l"}.get(one.kind, "")
-        for one in traced(models(name), name)
+        for one in records_of(models(name), name)
     )
     assert {"c", "p", "l"} == set(order), f"{name} has no layers of one kind: {order}"
     assert "l" not in order.rstrip("l"), f"{name} runs in the order {order}"
@@ -267,7 +267,7 @@ def growth(models: Models, name: str, measure: str) -> tuple[int, int]:
     """Return by how much convolutions and linear layers exceed LeNet's in a field of the trace."""
 
     def total(network: str, kind: str) -> int:
-        records = traced(models(network), network)
+        records = records_of(models(network), network)
         return sum(getattr(one, measure) for one in records if one.kind == kind)
 
     convolutional, linear = (
@@ -390,7 +390,7 @@ thousand_outputs = Claim(
     flipped_by=[surgeries.outputs_doubled, surgeries.last_linear_removed, convolutional_head],
 )
 def a_thousand_numbers_come_out(models: Models, name: str) -> None:
-    last = traced(models(name), name)[-1]
+    last = records_of(models(name), name)[-1]
     assert last.kind == "Linear", f"{name} ends in a {last.kind}"
     assert last.output_shape == (1, 1000), f"{name} puts out {last.output_shape[1]} numbers"
 
@@ -430,7 +430,7 @@ not_one_pixel = Claim(
 
 @not_one_pixel.judged(subject=MODELS, on=CLASSIC, flipped_by=[global_last_pool, convolutional_head])
 def last_map_has_many_pixels(models: Models, name: str) -> dict[str, int]:
-    channels, height, width = last_map(traced(convolutional_part(models(name)), name))
+    channels, height, width = last_map(records_of(convolutional_part(models(name)), name))
     linear = linear_layers(models(name))
     assert linear, f"{name} has no fully connected layer"
     inputs, values = linear[0].in_features, channels * height * width
@@ -458,7 +458,7 @@ seven_by_seven = Claim(
     flipped_by=[surgeries.last_max_pool_removed, surgeries.first_max_pool_removed],
 )
 def classic_map_is_7x7(models: Models, name: str) -> None:
-    _, height, width = last_map(traced(convolutional_part(models(name)), name))
+    _, height, width = last_map(records_of(convolutional_part(models(name)), name))
     assert (height, width) == (7, 7), f"{name} hands over {height}x{width}"
 
 
@@ -496,7 +496,7 @@ def _first_stride_one(model: nn.Module) -> None:
     flipped_by=[surgeries.surgery("first convolution of stride 1", _first_stride_one)],
 )
 def most_families_reach_7x7(models: Models, _: str) -> dict[str, str]:
-    sizes = {name: last_map(traced(models(name), name))[1:] for name in FAMILIES}
+    sizes = {name: last_map(records_of(models(name), name))[1:] for name in FAMILIES}
     count = Counter(sizes.values())[(7, 7)]
     assert 2 * count > len(FAMILIES), f"{count} of {len(FAMILIES)} families reach 7x7"
     return {name: f"{height}x{width}" for name, (height, width) in sizes.items()}
@@ -543,7 +543,7 @@ lenet_5x5 = Claim(
     ],
 )
 def pool_leaves_5x5(models: Models, name: str) -> None:
-    records = traced(convolutional_part(models(name)), name)
+    records = records_of(convolutional_part(models(name)), name)
     sizes = [one.output_shape[2:] for one in records if one.kind in ("Conv2d", "AvgPool2d")]
     assert sizes[-2:] == [(10, 10), (5, 5)], f"the sizes are {sizes}"
 
@@ -573,7 +573,7 @@ lenet_convolution_5x5 = Claim(
 
 @lenet_convolution_5x5.judged(subject=MODELS, on=["lenet5"], flipped_by=[convolutions_for_pools])
 def last_convolution_leaves_5x5(models: Models, name: str) -> None:
-    records = traced(convolutional_part(models(name)), name)
+    records = records_of(convolutional_part(models(name)), name)
     _, _, height, width = [one.output_shape for one in records if one.kind == "Conv2d"][-1]
     assert (height, width) == (5, 5), f"it is {height}x{width}; the pool after it halves that"
 
@@ -589,7 +589,7 @@ lenet_120 = Claim(
 
 @lenet_120.judged(subject=MODELS, on=["lenet5"], flipped_by=[few_hidden_units, convolutional_head])
 def hidden_layer_of_120(models: Models, name: str) -> dict[str, int]:
-    linear = [one for one in traced(models(name), name) if one.kind == "Linear"]
+    linear = [one for one in records_of(models(name), name) if one.kind == "Linear"]
     assert len(linear) > 1, f"{name} has {len(linear)} fully connected layers"
     assert linear[0].output_shape == (1, 120), f"it puts out {linear[0].output_shape}"
     assert linear[1].input_shape == (1, 120), f"the next one reads {linear[1].input_shape}"
@@ -669,7 +669,7 @@ vgg_7x7 = Claim(
 )
 def vgg_map_is_7x7(models: Models, c: Sized) -> None:
     part = convolutional_part(models(c.network))
-    _, height, width = last_map(counting.trace(part, 1, 3, c.height, c.width))
+    _, height, width = last_map(traced(part, 1, 3, c.height, c.width))
     assert (height, width) == (7, 7), f"{c.height}x{c.width} becomes {height}x{width}"
 
 
@@ -699,7 +699,7 @@ convolutions_shrink = Claim(
 
 @convolutions_shrink.judged(subject=MODELS, on=ALL_VGGS, flipped_by=[convolutions_for_pools])
 def convolutions_make_maps_smaller(models: Models, name: str) -> None:
-    records = traced(convolutional_part(models(name)), name)
+    records = records_of(convolutional_part(models(name)), name)
     pairs = [(one.input_shape[2:], one.output_shape[2:]) for one in records if one.kind == "Conv2d"]
     smaller = [after for before, after in pairs if after < before]
     assert smaller, f"each of the {len(pairs)} convolutions of {name} keeps height and width"
@@ -724,7 +724,7 @@ pools_shrink = Claim(
     ],
 )
 def convolutions_keep_and_pools_halve(models: Models, name: str) -> None:
-    records = traced(convolutional_part(models(name)), name)
+    records = records_of(convolutional_part(models(name)), name)
     assert "MaxPool2d" in {one.kind for one in records}, f"{name} has no max pool"
     for one in records:
         factor = 2 if one.kind == "MaxPool2d" else 1

@@ -19,15 +19,15 @@ from claims._classics import (
     few_hidden_units,
     image_of,
     million_hidden_units,
+    records_of,
     saved_for_backward,
-    traced,
 )
 from claims.awaited import awaited
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import models as surgeries
 from claims.faults.formulas import layer
-from claims.subjects import LAYERS, MEASUREMENTS, MODELS, Evidence, Layers, Models
+from claims.subjects import LAYERS, MEASUREMENTS, MODELS, Evidence, Layers, Models, traced
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def linear_layers_dominate_arithmetic(models: Models, name: str) -> None:
 
 def linear_share(model: nn.Module, name: str, measure: str) -> float:
     """Return the share of linear layers in a field of the trace of one image."""
-    records = traced(model, name)
+    records = records_of(model, name)
     linear = sum(getattr(one, measure) for one in records if one.kind == "Linear")
     return float(linear / sum(getattr(one, measure) for one in records))
 
@@ -180,7 +180,7 @@ much_traffic = Claim(
 )
 def linear_weights_are_most_of_the_traffic(models: Models, c: Batch) -> dict[str, float]:
     linear = moved = 0
-    for one in counting.trace(models(c.network), *c.shape):
+    for one in traced(models(c.network), *c.shape):
         if one.kind in ("Conv2d", "Linear"):
             moved += one.parameters + math.prod(one.input_shape) + math.prod(one.output_shape)
             linear += one.parameters * (one.kind == "Linear")

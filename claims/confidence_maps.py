@@ -31,7 +31,7 @@ from claims.core.claim import Claim, Fault, Sample
 from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
-from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models
+from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models, traced
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -279,7 +279,7 @@ def parts_seen(models: Models, name: str) -> dict[str, list[tuple[int, int]]]:
     trunk = model.get_submodule("features") if name == "handwritten-nin" else model
     assert isinstance(trunk, nn.Sequential)
     maps = narrowed(trunk[: -1 if name == "handwritten-nin" else -2])
-    last = counting.trace(maps, 1, 1, side, side)[-1].output_shape[2] - 1
+    last = traced(maps, 1, 1, side, side)[-1].output_shape[2] - 1
     masks = [
         counting.gradient_support(maps, (1, 1, side, side), output_position=(row, last - row))
         for row in range(last + 1)

@@ -28,6 +28,7 @@ from claims.subjects import (
     Formulas,
     Layers,
     Models,
+    traced,
 )
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -814,7 +815,7 @@ def _convolved_first(model: Any) -> None:
 )
 def vector_holds_the_last_maps(models: Models, name: str) -> dict[str, str | int]:
     image = (1, 28, 28) if name == "lenet5" else (1 if "lecture" in name else 3, 224, 224)
-    records = counting.trace(models(name), 1, *image)
+    records = traced(models(name), 1, *image)
     spatial = [record for record in records if len(record.output_shape) == 4]
     after = [one for one in records[records.index(spatial[-1]) + 1 :] if one.parameters]
     kinds = {record.kind for record in after}

@@ -44,6 +44,7 @@ from claims.subjects import (
     Formulas,
     Layers,
     Models,
+    traced,
 )
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -353,7 +354,7 @@ NINS = [name for name in INPUTS if name.endswith("nin") and name not in LINEAR_A
 
 def head(model: nn.Module, name: str) -> list[counting.LayerRecord]:
     """Return the layers from the one on that leaves no height and width; it must be an average."""
-    records = counting.trace(model, *INPUTS[name])
+    records = traced(model, *INPUTS[name])
     layers = [i for i, one in enumerate(records) if math.prod(one.output_shape[2:]) == 1]
     assert layers, f"no layer of {name} leaves one value of each map"
     kind = records[layers[0]].kind

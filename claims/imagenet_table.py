@@ -34,6 +34,7 @@ from claims.subjects import (
     Layers,
     Models,
     model_on_meta,
+    traced,
 )
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -957,7 +958,7 @@ def maps_become_scores(models: Models, name: str) -> None:
     from torch import nn
 
     model = models(name)
-    records = counting.trace(model, 2, 3, 224, 224)
+    records = traced(model, 2, 3, 224, 224)
     at = max(at for at, record in enumerate(records) if record.kind == "Conv2d")
     maps, scores = records[at].output_shape, records[-1].output_shape
     assert maps == (2, 1000, 6, 6), f"the last row gives {maps}"

@@ -37,6 +37,7 @@ from claims.subjects import (
     Formulas,
     Layers,
     Models,
+    traced,
 )
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -291,12 +292,12 @@ UNLIKE_HANDWRITTEN: dict[str, Callable[[str], bool]] = {
 }
 
 
-def traced(models: Models, name: str) -> list[counting.LayerRecord]:
+def records_of(models: Models, name: str) -> list[counting.LayerRecord]:
     """Return what each layer of a model does with one image of the size it is made for."""
     grey = name == "mnist-nin" or name.startswith("lecture")
     small = 28 if name == "mnist-nin" else 32
     size = small if name in (*PAPERS, "handwritten-nin") else 224
-    return counting.trace(models(name), 1, 1 if grey else 3, size, size)
+    return traced(models(name), 1, 1 if grey else 3, size, size)
 
 
 def blocks(model: nn.Module) -> list[list[Any]]:
@@ -530,7 +531,7 @@ no_linear = Claim(
     flipped_by=[surgeries.linear_layers_removed, surgeries.linear_appended],
 )
 def no_layer_sees_all(models: Models, name: str) -> None:
-    for record in traced(models, name):
+    for record in records_of(models, name):
         sees_all = record.parameters > 0 and math.prod(record.output_shape[2:]) == 1
         assert not sees_all, f"{name}: {record.kind} {record.name}, {record.parameters} parameters"
 
@@ -580,7 +581,7 @@ ends_in_mean = Claim(
     flipped_by=[max_for_mean, surgeries.linear_appended, surgeries.linear_layers_removed],
 )
 def mean_is_last(models: Models, name: str) -> None:
-    records = [record for record in traced(models, name) if record.kind != "Identity"]
+    records = [record for record in records_of(models, name) if record.kind != "Identity"]
     last = max(i for i, record in enumerate(records) if record.kind in ("Conv2d", "ReLU"))
     mean, *behind = records[last + 1 :]
     kinds = [record.kind for record in behind]
@@ -753,7 +754,7 @@ def real_pools_say_so(ops: Operators, c: Pool) -> None:
     flipped_by=[surgeries.surgery("max pools of 2x2", _pools_of_2x2), surgeries.max_pools_removed],
 )
 def pools_of_networks_say_so(models: Models, name: str) -> None:
-    found = [record for record in traced(models, name) if record.kind == "MaxPool2d"]
+    found = [record for record in records_of(models, name) if record.kind == "MaxPool2d"]
     sizes = [record.input_shape[3] for record in found]
     left = [record.output_shape[3] for record in found]
     assert left == [math.ceil(size / 2) - 1 for size in sizes], f"{name}: {left} of {sizes}"
@@ -777,7 +778,7 @@ def sizes_fall(models: Models, name: str) -> None:
     layers = convolutions(models(name))
     sizes = [
         record.output_shape[2:]
-        for record in traced(models, name)
+        for record in records_of(models, name)
         if record.name in layers and layers[record.name].kernel_size != (1, 1)
     ]
     for (height, width), (lower, narrower) in itertools.pairwise(sizes):
@@ -842,7 +843,7 @@ lecture_shapes = Claim(
     ],
 )
 def shapes_are_those_of_the_chapter(models: Models, name: str) -> None:
-    top = {record.name.partition(".")[0]: record for record in traced(models, name)}
+    top = {record.name.partition(".")[0]: record for record in records_of(models, name)}
     shapes = [record.output_shape[1:] for record in top.values() if record.kind != "Identity"]
     assert shapes == CHAPTER_SHAPES, f"the shapes are {shapes}"
 
@@ -865,9 +866,9 @@ def positions_are_few(models: Models, name: str) -> dict[str, float]:
     first = copy.deepcopy(next(iter(convolutions(models(name)).values())))
     assert first.stride == (4, 4), f"the first stride of {name} is {first.stride}"
     first.stride = (1, 1)
-    (dense,) = counting.trace(first, 1, first.in_channels, 224, 224)
+    (dense,) = traced(first, 1, first.in_channels, 224, 224)
     all_positions = math.prod(dense.output_shape[2:])
-    left = math.prod(traced(models, name)[0].output_shape[2:])
+    left = math.prod(records_of(models, name)[0].output_shape[2:])
     assert 15 * left < all_positions, f"{name}: {left} of {all_positions}"
     return {"positions": left, "at stride 1": all_positions, "ratio": all_positions / left}
 
@@ -1068,7 +1069,7 @@ more_arithmetic = Claim(
     flipped_by=[_nin_with_stride(2), _nin_with_stride(8)],
 )
 def arithmetic_is_more(models: Models, pair: tuple[str, str]) -> dict[str, float]:
-    nin, alexnet = (sum(r.multiply_adds for r in traced(models, name)) for name in pair)
+    nin, alexnet = (sum(r.multiply_adds for r in records_of(models, name)) for name in pair)
     assert nin > alexnet, f"{pair[0]} needs {nin} multiply-adds, {pair[1]} {alexnet}"
     return {"multiply-adds": nin, "of AlexNet": alexnet, "ratio": nin / alexnet}
 
@@ -1132,8 +1133,8 @@ def shapes_stay(layers: Layers, name: str) -> None:
             first, second = (layers.Conv2d(width, width, 1) for _ in range(2))
             inserted = layers.ReLU(), first, layers.ReLU(), second
             surgeries.put(host, conv, layers.Sequential(host.get_submodule(conv), *inserted))
-    before = {record.name: record.output_shape for record in traced(models, name)}
-    after = {record.name: record.output_shape for record in traced(lambda _: host, name)}
+    before = {record.name: record.output_shape for record in records_of(models, name)}
+    after = {record.name: record.output_shape for record in records_of(lambda _: host, name)}
     for layer, shape in before.items():
         now = after[f"{layer}.4" if layer in sizes else layer]
         assert now == shape, f"{name}: {layer} puts out {now}, not {shape}"
@@ -1183,7 +1184,7 @@ mean_recurs = Claim(
 
 @mean_recurs.judged(subject=MODELS, on=LATER, when=NOT_VGG, flipped_by=[max_for_mean])
 def last_maps_are_means(models: Models, name: str) -> None:
-    last = [record for record in traced(models, name) if len(record.output_shape) == 4][-1]
+    last = [record for record in records_of(models, name) if len(record.output_shape) == 4][-1]
     # VGG's pool is adaptive as well, but leaves 7x7 values of a map.
     assert last.kind == "AdaptiveAvgPool2d", f"{name}: the last maps come from {last.kind}"
     assert last.output_shape[2:] == (1, 1), f"{name}: the last maps are {last.output_shape}"
@@ -1261,7 +1262,7 @@ def layer_is_the_same(models: Models, position: int) -> None:
     model = models("cifar10-nin")
     ours = [
         described(record, model.get_submodule(record.name))
-        for record in traced(models, "cifar10-nin")
+        for record in records_of(models, "cifar10-nin")
         if record.kind not in ("ReLU", "Flatten")
     ]
     theirs = FACTS.value["nin/tflearn-layers"].value.split(", ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from claims.core.claim import Subject
 from claims.core.suite import UnavailableError
 from claims.core.verdict import Grade, InsufficientEvidenceError
 from nin_ref import counting
+from nin_ref.counting import LayerRecord
 from nin_ref.operators import Operators, TorchOperators
 
 if TYPE_CHECKING:
@@ -129,6 +131,22 @@ def _models() -> Models:
     return model_on_meta
 
 
+_TRACES: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], list[LayerRecord]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def traced(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
+    """Return `counting.trace`, once for each model and shape: many claims ask the same.
+
+    It relies on models that are never changed in place; surgeries work on copies.
+    """
+    traces = _TRACES.setdefault(model, {})
+    if input_shape not in traces:
+        traces[input_shape] = counting.trace(model, *input_shape)
+    return traces[input_shape]
+
+
 @dataclass(frozen=True)
 class Fact:
     """A bibliographic fact: what is true, where it stands, and how sure we are.
@@ -206,7 +224,7 @@ class Evidence:
 OPERATORS: Subject[Operators] = Subject("operators", _operators)
 LAYERS: Subject[Layers] = Subject("pytorch layers", _layers)
 FORMULAS: Subject[Formulas] = Subject("formulas", _formulas)
-MODELS: Subject[Models] = Subject("models", _models, Grade.COUNTED, costly=True)
+MODELS: Subject[Models] = Subject("models", _models, Grade.COUNTED)
 MODELS_WITH_WEIGHTS: Subject[Models] = Subject("models with weights", _models_with_weights)
 FACTS: Subject[Mapping[str, Fact]] = Subject("facts", _facts, Grade.CITED)
 MEASUREMENTS = Subject("measurements", lambda: Evidence(RESULTS), Grade.MEASURED)

@@ -182,22 +182,42 @@ def with_statement(statement: Callable[[list[Any], int], object]) -> str:
     return source_digest(claim)
 
 
-def test_the_digest_is_of_the_code_and_not_of_its_layout() -> None:
-    def plain(_: list[Any], n: int) -> None:
+def test_the_digest_is_of_the_whole_statement_and_not_of_its_place() -> None:
+    def in_a_function() -> Callable[[list[Any], int], object]:
+        def plain(_: list[Any], n: int) -> None:
+            assert n == 1
+
+        return plain
+
+    def in_a_block() -> Callable[[list[Any], int], object]:
+        if SIZES:
+
+            def plain(_: list[Any], n: int) -> None:
+                assert n == 1
+
+        return plain
+
+    def with_another_end(
+        _: list[Any],
+        n: int,
+    ) -> None:
+        assert n
+
         assert n == 1
 
-    first = with_statement(plain)
+    first = with_statement(in_a_function())
+    assert with_statement(in_a_block()) == first
+    other = with_statement(with_another_end)
 
-    def plain(_: list[Any], n: int) -> None:  # type: ignore[no-redef]
-        # a comment
-        assert n == 1
+    def with_another_end(  # type: ignore[no-redef]
+        _: list[Any],
+        n: int,
+    ) -> None:
+        assert n
 
-    assert with_statement(plain) == first
-
-    def plain(_: list[Any], n: int) -> None:  # type: ignore[no-redef]
         assert n == 2
 
-    assert with_statement(plain) != first
+    assert len({first, other, with_statement(with_another_end)}) == 3
 
 
 def test_a_sample_without_a_strategy_is_judged_as_it_is() -> None:

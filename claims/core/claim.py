@@ -28,14 +28,11 @@ class Subject(Generic[S]):
 
     `build` makes it; it is called once a process. `grade`, where given, is the grade of evidence
     that such a subject yields whatever the cases are (a count on a real model, a cited fact).
-    Claims about a `costly` subject are best judged in one process, which alone pays for it:
-    `-n 2 --dist loadgroup` keeps them together.
     """
 
     name: str
     build: Callable[[], S]
     grade: Grade | None = None
-    costly: bool = False
 
     @functools.cached_property
     def value(self) -> S:
