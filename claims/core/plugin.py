@@ -299,6 +299,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a worker process say which claims it has met."""
+    gc.unfreeze()
     context = session.config.stash.get(CONTEXT, None)
     output = getattr(session.config, "workeroutput", None)
     if context is not None and output is not None:
