@@ -66,8 +66,8 @@ def test_summary_tells_counts_counterexamples_and_what_is_open(toy: pytest.Pytes
             "evidence: 1 proved, 3 exhaustive, 1 property",
             "Refuted, each by a counterexample:",
             "  numbers/eulers-polynomial-is-prime: numbers.is_prime*",
-            "Undecided, and what would decide it:",
-            "  numbers/collatz-reaches-one: 0 of 1 proofs; needs a proof",
+            "Undecided, for lack of evidence:",
+            "  numbers/collatz-reaches-one: 0 of 1 proofs",
             "1 claim has no verdict yet*",
         ]
     )

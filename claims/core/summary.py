@@ -50,14 +50,19 @@ def verdicts(
     )
     for verdict, title in (
         (Verdict.REFUTED, "Refuted, each by a counterexample:"),
-        (Verdict.UNDECIDED, "Undecided, and what would decide it:"),
+        (Verdict.UNDECIDED, "Undecided, for lack of evidence:"),
     ):
         chosen = [entry for entry in shown.values() if entry["observed"] == verdict]
         if chosen:
             yield "", {}
             yield title, SPOKEN[verdict][2]
         for entry in chosen:
-            yield _fit(f"  {entry['id']}: {entry['reason']}", max(width, 100)), {}
+            why = entry["reason"]
+            if verdict == Verdict.UNDECIDED:
+                why = why.partition(";")[
+                    0
+                ]  # what is missing; the claim itself tells what decides it
+            yield _fit(f"  {entry['id']}: {why}", max(width, 100)), {}
     yield "", {}
     if earlier := len(shown.keys() - found.keys()):
         were = "was" if earlier == 1 else "were"
