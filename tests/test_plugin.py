@@ -63,7 +63,7 @@ def test_summary_tells_counts_counterexamples_and_what_is_open(toy: pytest.Pytes
     result.stdout.fnmatch_lines(
         [
             "5 claims: 2 hold, 1 holds if ..., 1 refuted, 1 undecided",
-            "evidence: 1 proved, 3 exhaustive, 1 property",
+            "evidence: 1 proved, 2 exhaustive, 1 property",
             "Refuted, each by a counterexample:",
             "  numbers/eulers-polynomial-is-prime: numbers.is_prime*",
             "Undecided, for lack of evidence:",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,7 @@ def verdicts(
         ),
         {"bold": True},
     )
-    by_grade = Counter(entry["grade"] for entry in shown.values())
-    yield (
-        "evidence: "
-        + ", ".join(f"{by_grade[grade]} {grade}" for grade in Grade if by_grade[grade]),
-        {},
-    )
+    yield f"evidence: {evidence(shown.values())}", {}
     for verdict, title in (
         (Verdict.REFUTED, "Refuted, each by a counterexample:"),
         (Verdict.UNDECIDED, "Undecided, for lack of evidence:"),
@@ -73,6 +68,12 @@ def verdicts(
             f'{missing} {have} no verdict yet; -m "not slow" judges the slower ones.',
             {"red": True},
         )
+
+
+def evidence(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Count the decided claims by the grade of their evidence."""
+    grades = Counter(entry["grade"] for entry in entries if entry["observed"] != Verdict.UNDECIDED)
+    return ", ".join(f"{grades[grade]} {grade}" for grade in Grade if grades[grade])
 
 
 def _fit(line: str, width: int) -> str:

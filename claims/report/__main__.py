@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from claims.core import results, summary
-from claims.core.verdict import Grade, Verdict
+from claims.core.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
@@ -68,9 +68,8 @@ def table(verdicts: Entries) -> str:
     ]
     for topic, counts in [*sorted(by_topic.items()), (f"**{len(verdicts)} claims**", total)]:
         rows.append(f"| {topic} | " + " | ".join(str(counts[v] or "") for v in Verdict) + " |")
-    grades = Counter(entry["grade"] for entry in verdicts.values())
-    told = ", ".join(f"{grades[grade]} {grade}" for grade in Grade if grades[grade])
-    return "\n".join([*rows, "", f"Evidence: {told}."])
+    told = summary.evidence(verdicts.values())
+    return "\n".join([*rows, "", f"Evidence of those decided: {told}."])
 
 
 def picture(verdicts: Entries) -> str:
