@@ -33,7 +33,7 @@ from claims.subjects import (
     Formulas,
     Layers,
     Models,
-    model_on_meta,
+    torchvision_models,
     traced,
 )
 from nin_ref import counting, oracle
@@ -252,10 +252,7 @@ takes_crops = Claim(
 
 @takes_crops.judged(subject=TABLE, on=["alexnet", "vgg16"], flipped_by=misprints(["C1"], "input"))
 def crop_is_the_first_input(table: Table, name: str) -> None:
-    model_on_meta(name)  # says what is missing where there is no torchvision
-    from torchvision.models import get_model_weights
-
-    preset = get_model_weights(name).DEFAULT.transforms()
+    preset = torchvision_models().get_model_weights(name).DEFAULT.transforms()
     size = (*preset.crop_size * 2, len(preset.mean))
     assert table["C1"].input == size, f"{name} takes {times(size)}"
 

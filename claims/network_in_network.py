@@ -37,6 +37,7 @@ from claims.subjects import (
     Formulas,
     Layers,
     Models,
+    torchvision_models,
     traced,
 )
 from nin_ref import counting, oracle
@@ -1192,8 +1193,7 @@ def last_maps_are_means(models: Models, name: str) -> None:
 
 
 def _offered() -> list[str]:
-    from torchvision import models
-
+    models = torchvision_models()
     return list(models.list_models(module=models))
 
 

@@ -6,11 +6,13 @@ Only `OPERATORS` can be replaced from the command line (`pytest claims --subject
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from claims.core.claim import Subject
@@ -97,6 +99,21 @@ OUR_MODELS = {
 }
 
 
+def torchvision_models() -> ModuleType:
+    """Return torchvision's module of models.
+
+    Raises:
+        UnavailableError: if torchvision is not installed.
+    """
+    try:
+        return importlib.import_module("torchvision.models")
+    except ImportError as error:
+        raise UnavailableError(
+            f"torchvision is needed and cannot be imported ({error}); "
+            "`pip install torchvision` gets it"
+        ) from error
+
+
 @functools.cache
 def model_on_meta(name: str) -> nn.Module:
     """Return a model without storage: one of ours, or torchvision's of that name.
@@ -112,17 +129,10 @@ def model_on_meta(name: str) -> nn.Module:
     if name in OUR_MODELS:
         build: Callable[[], nn.Module] = getattr(models, OUR_MODELS[name])
     else:
-        try:
-            from torchvision import models as torchvision_models
-        except ImportError as error:
-            raise UnavailableError(
-                f"torchvision is needed for {name} and cannot be imported ({error}); "
-                "`pip install torchvision` gets it"
-            ) from error
         arguments: dict[str, Any] = {"weights": None}
         if name == "googlenet":
             arguments |= {"init_weights": False, "aux_logits": False}
-        build = functools.partial(torchvision_models.get_model, name, **arguments)
+        build = functools.partial(torchvision_models().get_model, name, **arguments)
     with torch.device("meta"):
         return build().eval()
 
@@ -213,12 +223,23 @@ class Evidence:
         if not path.is_file():
             raise InsufficientEvidenceError(f"no measurement {name}")
         try:
-            measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            measured: dict[str, Any] = json.loads(text, object_hook=Measured)
         except (OSError, ValueError) as error:
             raise UnavailableError(
                 f"{path} is damaged ({error}); `make measure` makes it again"
             ) from error
         return measured
+
+
+class Measured(dict[str, Any]):
+    """A part of a measurement that says what is missing from it."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise UnavailableError(
+            f"a measurement lacks {key!r} beside {', '.join(map(repr, self))}; "
+            "`make measure` makes it again"
+        )
 
 
 OPERATORS: Subject[Operators] = Subject("operators", _operators)

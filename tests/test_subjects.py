@@ -45,8 +45,9 @@ def test_an_unknown_model_is_named() -> None:
 
 
 def test_without_torchvision_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(UnavailableError, match=r"torchvision is needed for vgg16.*pip install"):
+    for module in ("torchvision", "torchvision.models"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UnavailableError, match=r"torchvision is needed .*pip install"):
         model_on_meta.__wrapped__("vgg16")
 
 
@@ -63,6 +64,9 @@ def test_runs_that_are_missing_are_counted(tmp_path: Path) -> None:
 def test_a_measurement_is_read_or_missing(tmp_path: Path) -> None:
     (tmp_path / "measured").mkdir()
     (tmp_path / "measured" / "speed.json").write_text(json.dumps({"ratio": 2}))
-    assert Evidence(tmp_path).measurement("speed") == {"ratio": 2}
+    measured = Evidence(tmp_path).measurement("speed")
+    assert measured == {"ratio": 2}
+    with pytest.raises(UnavailableError, match="lacks 'seconds' beside 'ratio'"):
+        measured["seconds"]
     with pytest.raises(InsufficientEvidenceError, match="no measurement memory"):
         Evidence(tmp_path).measurement("memory")
