@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from claims.core import results
 from claims.core.claim import Claim, Fault
+from claims.core.judge import judge
 from claims.core.suite import claims_of, problems
 from claims.core.verdict import Refuted, Undecided, Verdict
 from claims.report.__main__ import PICTURE, README, picture, with_table
@@ -191,6 +193,27 @@ def test_places_and_ids_named_in_the_readme_exist() -> None:
 def test_every_claim_is_in_the_table_of_what_became_of_statements() -> None:
     text = (ROOT / "claims" / "README.md").read_text()
     assert set(re.findall(r"`([a-z0-9-]+/[a-z0-9.-]+)`", text)) == set(CLAIMS)
+
+
+def test_the_example_of_the_readme_does_what_is_said_of_it() -> None:
+    section = README.read_text().partition("## Add a claim")[2].partition("\n## ")[0]
+    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    names: dict[str, Any] = {}
+    exec(
+        "from claims.core.claim import Claim\n"
+        "from claims.core.verdict import Holds\n"
+        "from claims.subjects import OPERATORS\n"
+        "from claims.cases import CONVOLUTIONS, Convolution\n"
+        "from claims.faults import operators as faults\n"
+        "from nin_ref.operators import Operators\n" + code,
+        names,
+    )
+    claim = names["keeps_channels"]
+    (judgement,) = claim.judgements
+    (fault,) = judgement.flipped_by
+    assert problems(SUITE, [claim]) == []
+    assert judge(claim).observation.verdict == Verdict.HOLDS
+    assert judge(claim, fault=fault, faulty=judgement).observation.verdict == Verdict.HOLDS
 
 
 def test_subjects_named_in_the_readme_exist() -> None:
