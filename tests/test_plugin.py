@@ -353,13 +353,18 @@ def test_a_crash_is_no_flip(toy: pytest.Pytester) -> None:
         (
             "AddsBadly",
             {"passed": 3, "failed": 1},
-            "*replay  python -m claims numbers/sums-commute*",
+            "*replay  python -m claims numbers/sums-commute *--subject toy.brought.AddsBadly",
         ),
         ("Lacking", {"passed": 2, "skipped": 2}, "  not provided  *toy.brought.Lacking has no*"),
         (
             "Crashing",
             {"passed": 2, "failed": 2},
             "*no verdict: *Crashing.add raised ValueError: no",
+        ),
+        (
+            "Textual",
+            {"passed": 2, "failed": 2},
+            "numbers/odd-plus-odd-is-even: no verdict: TypeError: *",
         ),
     ],
 )

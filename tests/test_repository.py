@@ -97,8 +97,10 @@ def test_faults_of_one_subject_have_names_of_their_own() -> None:
             assert by_name.setdefault((kind, fault.name), fault) is fault
     for claim in CLAIMS.values():
         for judgement in claim.judgements:
-            names = [fault.name for fault in judgement.flipped_by]
-            assert len(names) == len(set(names)), claim.id
+            catalogue = (SUITE.catalogue or {}).get(judgement.subject.name, ())
+            planted = {*judgement.flipped_by, *catalogue}
+            assert len({fault.name for fault in planted}) == len(planted), claim.id
+            assert len(set(judgement.flipped_by)) == len(judgement.flipped_by), claim.id
 
 
 def test_an_undecided_claim_says_what_would_decide_it() -> None:

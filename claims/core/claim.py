@@ -48,7 +48,7 @@ class Fault(Generic[S]):
     """
 
     name: str
-    plant: Callable[[S], S] = field(compare=False)
+    plant: Callable[[S], S]
 
 
 class Proof:

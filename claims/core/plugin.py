@@ -51,7 +51,7 @@ class Context:
     replaced: dict[str, object]
     brought: bool
     flips: bool
-    subject: str | None
+    again: tuple[str, ...]
     met: dict[str, Claim] = field(default_factory=dict)
     topics: set[str] = field(default_factory=set)
 
@@ -106,10 +106,16 @@ def pytest_configure(config: pytest.Config) -> None:
         replaced=_bring(suite, subject, device) if brought else {},
         brought=brought,
         flips=config.getoption("flips"),
-        subject=subject,
+        again=_again(subject, device),
     )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(config, config.stash[CONTEXT]), "claims-recorder")
+
+
+def _again(subject: str | None, device: str) -> tuple[str, ...]:
+    """Return the options that bring the same implementation again."""
+    brought = ("--subject", subject) if subject else ()
+    return brought + (("--device", device) if device != "cpu" else ())
 
 
 def _aims_at(config: pytest.Config, directory: Path) -> bool:
@@ -175,9 +181,9 @@ class ClaimItem(pytest.Item):
         entry = results.entry(self.claim, judged, context.suite.packages)
         self.user_properties.append((PROPERTY, json.dumps(entry)))
         if not judged.observation.agrees_with(self.claim.recorded):
-            raise VerdictDiffersError(self._difference(judged, context.subject))
+            raise VerdictDiffersError(self._difference(judged, context.again))
 
-    def _difference(self, judged: Judged, subject: str | None) -> str:
+    def _difference(self, judged: Judged, again: tuple[str, ...]) -> str:
         claim, observed = self.claim, judged.observation
         lines = [
             f"{claim.id}: recorded {_spelled(claim.recorded)}, observed {_spelled(observed)}",
@@ -186,7 +192,7 @@ class ClaimItem(pytest.Item):
         shown = [observed.counterexample] if observed.counterexample else observed.exceptions
         for outcome in shown:
             lines.append(f"  false   {outcome.message}")
-            lines.append(f"  replay  {replay_command(claim.id, outcome.case, subject)}")
+            lines.append(f"  replay  {replay_command(claim.id, outcome.case, again)}")
         return "\n".join(lines)
 
     def repr_failure(
@@ -200,6 +206,8 @@ class ClaimItem(pytest.Item):
             return str(error)
         if isinstance(error, NoVerdictError | SubjectError | UnavailableError):
             return f"{self.claim.id}: no verdict: {error}"
+        if self.config.stash[CONTEXT].brought:
+            return f"{self.claim.id}: no verdict: {type(error).__name__}: {error}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -255,10 +263,9 @@ def _spelled(verdict: Any) -> str:
     return str(verdict.verdict)
 
 
-def replay_command(id_: str, case: object, subject: str | None = None) -> str:
+def replay_command(id_: str, case: object, again: tuple[str, ...]) -> str:
     """Return the shell line that judges one claim on one case again."""
-    command = ["python", "-m", "claims", id_, "--case", json.dumps(case)]
-    return shlex.join(command + (["--subject", subject] if subject else []))
+    return shlex.join(["python", "-m", "claims", id_, "--case", json.dumps(case), *again])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -32,3 +32,10 @@ class Crashing(Arithmetic):
 
     def add(self, a: int, b: int) -> int:
         raise SubjectError("toy.brought.Crashing.add raised ValueError: no")
+
+
+class Textual(Arithmetic):
+    """Gives text for a sum, which a check may stumble over."""
+
+    def add(self, a: int, b: int) -> int:
+        return f"{a}{b}"  # type: ignore[return-value]
