@@ -615,12 +615,15 @@ softmax_of_averages = Claim(
         faults.softmax_over_batch,
         faults.softmax_unnormalised,
         faults.softmax_of_negated,
+        faults.softmax_overflowing,
     ],
 )
 def shares_of_one(ops: Operators, c: Maps) -> None:
-    shares = ops.softmax(ops.global_avg_pool2d(c.x), 1)
     exponentials = np.exp(c.mean)
-    close(shares, exponentials / exponentials.sum(axis=1, keepdims=True), "the softmax")
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    for brighter in (0, 1000):  # a common offset changes no proportion
+        shares = ops.softmax(ops.global_avg_pool2d(c.x + brighter), 1)
+        close(shares, expected, f"the softmax of maps brighter by {brighter}")
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,14 @@ softmax_over_batch = wrong(
 )
 softmax_unnormalised = wrong("softmax without its divisor", "softmax", lambda f, x, axis: np.exp(x))
 softmax_of_negated = wrong("softmax of negated scores", "softmax", lambda f, x, axis: f(-x, axis))
+
+
+def _overflowing(_: Callable[..., Array], x: Array, axis: int) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True))
+
+
+softmax_overflowing = wrong("softmax overflows on large scores", "softmax", _overflowing)
 loss_summed = wrong(
     "loss summed over the batch", "cross_entropy", lambda f, x, t: f(x, t) * x.dtype.type(len(x))
 )
