@@ -34,7 +34,8 @@ test: $(READY) ## all tests, and every claim under every fault
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --flips
 	@$(BIN)/pytest tests -q -n $(WORKERS)
 
-soak: $(READY) ## whole grids and 1000 drawn cases, from SEEDS=30 seeds
+soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from each of SEEDS=30 seeds
+	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak 0 --whole-grids
 	@for seed in $$(seq 1 $(SEEDS)); do \
 	    $(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak $$seed || exit 1; done
 

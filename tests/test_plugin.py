@@ -384,13 +384,16 @@ def test_an_unknown_implementation_is_a_wrong_call(toy: pytest.Pytester) -> None
     result.stderr.fnmatch_lines(["ERROR: toy.brought.Nowhere does not exist"])
 
 
-def test_a_soak_judges_the_whole_grid_and_writes_nothing(toy: pytest.Pytester) -> None:
+def test_a_soak_judges_what_draws_and_the_whole_grid_if_asked_and_writes_nothing(
+    toy: pytest.Pytester,
+) -> None:
     edit(toy, "    first, second =", "    assert (c.a, c.b) != (11, 10)\n    first, second =")
     toy.runpytest("toy").assert_outcomes(passed=5, deselected=1)
     before = verdicts_file(toy).read_bytes()
-    result = toy.runpytest("toy", "--soak", "1")
-    result.assert_outcomes(passed=4, failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["Soak with seed 1: 5 claims judged, 1 failed"])
+    toy.runpytest("toy", "--soak", "1").assert_outcomes(passed=1, deselected=5)
+    result = toy.runpytest("toy", "--soak", "1", "--whole-grids")
+    result.assert_outcomes(failed=1, deselected=5)
+    result.stdout.fnmatch_lines(["Soak with seed 1: 1 claim judged, 1 failed"])
     assert verdicts_file(toy).read_bytes() == before
 
 

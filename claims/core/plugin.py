@@ -2,7 +2,7 @@
 
 The ini option `claims_suite` names the suite as `package.module:NAME`. Each item observes a verdict
 and passes if and only if it is the recorded one. `--flips` plants faults instead, `--subject` and
-`--device` judge another implementation, `--soak` judges whole grids and a thousand drawn cases.
+`--device` judge another implementation, `--soak` judges a thousand drawn cases of those that draw.
 Only a plain run writes the verdicts file.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from claims.core import results, summary
-from claims.core.claim import Claim, Fault, Judgement
+from claims.core.claim import Claim, Domain, Fault, Judgement
 from claims.core.judge import QUICK, Effort, Judged, judge
 from claims.core.suite import (
     NotProvidedError,
@@ -81,7 +81,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", default="cpu", help="device of the implementation (default: cpu)")
     group.addoption("--flips", action="store_true", help="plant every fault; verdicts must change")
     group.addoption(
-        "--soak", type=int, metavar="SEED", help="whole grids and 1000 drawn cases from this seed"
+        "--soak", type=int, metavar="SEED", help="claims that draw: 1000 cases each from this seed"
+    )
+    group.addoption(
+        "--whole-grids", action="store_true", help="with --soak: the whole grids of cases as well"
     )
 
 
@@ -102,7 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
     brought = subject is not None or device != "cpu"
     config.stash[CONTEXT] = Context(
         suite=suite,
-        effort=QUICK if soak is None else Effort(drawn=1000, whole_grid=True, seed=soak),
+        effort=QUICK if soak is None else Effort(1000, config.getoption("whole_grids"), soak),
         replaced=_bring(suite, subject, device) if brought else {},
         brought=brought,
         flips=config.getoption("flips"),
@@ -278,7 +281,7 @@ def pytest_runtest_call() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slower claims unless asked for, and claims of other subjects than the brought."""
+    """Leave out slower claims unless asked for, and those that this kind of run says nothing on."""
     context = config.stash.get(CONTEXT, None)
     if context is None:
         return
@@ -292,6 +295,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             wanted = bool(named) or item.claim.cost == "quick"
             if context.brought:
                 wanted &= item.claim.id in applicable
+            if context.effort != QUICK:
+                wanted &= any(isinstance(one.on, Domain) for one in item.claim.judgements)
         (kept if wanted else left).append(item)
     if left:
         items[:] = kept

@@ -107,7 +107,8 @@ def soak(found: Mapping[str, object], failed: Mapping[str, str], seed: int) -> I
     """Summarise a soak; the failures themselves stand above it."""
     judged = len(found.keys() | failed.keys())
     yield "", {}
-    yield f"Soak with seed {seed}: {judged} claims judged, {len(failed)} failed", {"bold": True}
+    claims = "claim" if judged == 1 else "claims"
+    yield f"Soak with seed {seed}: {judged} {claims} judged, {len(failed)} failed", {"bold": True}
 
 
 def flips(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Line]:
