@@ -37,9 +37,10 @@ def stated(
     claim = Claim(id_, says=says, cites=cites, recorded=recorded)
 
     @claim.judged(subject=FACTS, on=[value], flipped_by=[record_says(key, otherwise)])
-    def record_says_it(facts: Mapping[str, Fact], value: str) -> None:
-        actual = facts[key].value
-        assert actual == value, f"the record says {actual}"
+    def record_says_it(facts: Mapping[str, Fact], value: str) -> dict[str, str]:
+        fact = facts[key]
+        assert fact.value == value, f"the record says {fact.value}"
+        return {"source": fact.source, "certainty": fact.certainty}
 
     return claim
 
@@ -167,10 +168,18 @@ improves = Claim(
         record_says("nin/mnist-error", "0.44"),
     ],
 )
-def error_is_below_the_best_earlier_one(facts: Mapping[str, Fact], name: str) -> dict[str, float]:
-    error, earlier = (float(facts[f"{who}/{name}-error"].value) for who in ("nin", "earlier"))
+def error_is_below_the_best_earlier_one(
+    facts: Mapping[str, Fact], name: str
+) -> dict[str, float | str]:
+    ours, before = (facts[f"{who}/{name}-error"] for who in ("nin", "earlier"))
+    error, earlier = float(ours.value), float(before.value)
     assert error < earlier, f"{name}: {error} % against {earlier} % before"
-    return {"error": error, "best earlier error": earlier}
+    return {
+        "error": error,
+        "certainty": ours.certainty,
+        "best earlier error": earlier,
+        "its certainty": before.certainty,
+    }
 
 
 # What came before and after -----------------------------------------------------------------------
