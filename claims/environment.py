@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # What the pinned packages take, in GB: download, on disk. On Linux PyTorch comes with CUDA.
-NEEDS = {"Linux": (2.7, 5.9), "Darwin": (0.3, 1.5)}
+NEEDS = {"Linux": (2.7, 5.9), "Darwin": (0.25, 1.2)}
 NEEDED_VERSION = (3, 11)
 
 
