@@ -32,7 +32,6 @@ from claims.core.suite import (
 )
 from claims.core.verdict import NoVerdictError, Verdict
 
-SUITE: pytest.StashKey[Suite] = pytest.StashKey()
 CONTEXT: pytest.StashKey[Context] = pytest.StashKey()
 
 PROPERTY = "claim"
@@ -97,7 +96,6 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     module, _, attribute = name.partition(":")
     suite = getattr(importlib.import_module(module), attribute)
-    config.stash[SUITE] = suite
     if not _aims_at(config, suite.directory):
         return
     soak = config.getoption("soak")
