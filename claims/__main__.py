@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="with --case: its device (default: cpu)")
     options = parser.parse_args(arguments)
     try:
-        return _answer(options)
+        status = _answer(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, results.ResultsError, SubjectError, UnavailableError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2
+    return status
 
 
 def _answer(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -118,3 +119,10 @@ def test_without_verdicts_it_says_how_to_make_them(
     assert "no verdicts yet; `make quick` makes them" in told(capsys, status=2)
     empty.verdicts.write_text("{")
     assert "is damaged" in told(capsys, status=2)
+
+
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    command = f"set -o pipefail; {sys.executable} -m claims | head -1"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(run.stdout.splitlines()) == 1
