@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SEEDS ?= 30
-# Two processes where there are two cores. `quick` takes one: importing PyTorch twice costs what it saves.
+# Two processes where there are two cores; more would only import PyTorch more often.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * ((os.cpu_count() or 1) > 1))")
 export OMP_NUM_THREADS ?= 1
 
@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 quick: $(READY) ## decide every claim that takes moments, and print the verdicts
-	@$(BIN)/pytest claims -q
+	@$(BIN)/pytest claims -q -n $(WORKERS)
 
 claims: $(READY) ## quick and the slower claims of a CPU, at most three minutes
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow"

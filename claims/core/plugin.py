@@ -137,6 +137,23 @@ def _bring(suite: Suite, subject: str | None, device: str) -> dict[str, object]:
         raise pytest.UsageError(str(error)) from error
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Spare the garbage collector what the topics import, now and to the end of the process.
+
+    A full collection takes 0.2 s with PyTorch's modules, and there are several, the last ones when
+    the interpreter ends.
+    """
+    if CONTEXT not in session.config.stash:
+        return (yield)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the topics of the suite."""
     context = parent.config.stash.get(CONTEXT, None)
@@ -301,15 +318,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Spare the garbage collector the imported modules: a full collection takes 0.2 s with them."""
-    if CONTEXT in session.config.stash:
-        gc.freeze()
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a worker process say which claims it has met."""
-    gc.unfreeze()
     context = session.config.stash.get(CONTEXT, None)
     output = getattr(session.config, "workeroutput", None)
     if context is not None and output is not None:
