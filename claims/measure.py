@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claims._steps import STEPS, Step
 from claims.compute import SHAPES, Product
 from claims.core import results
 from claims.subjects import RESULTS
@@ -44,13 +45,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), default=best, help="default: %(default)s"
     )
-    kind: str = parser.parse_args(arguments).device
+    parser.add_argument(
+        "only", nargs="*", metavar="NAME", help="measure only what bears such a name (default: all)"
+    )
+    options = parser.parse_args(arguments)
+    kind: str = options.device
     if kind == "cuda" and best != "cuda":
         parser.error("PyTorch finds no CUDA device here; leave out --device to measure on the CPU")
     makers: dict[str, Callable[[torch.device], Measurement]] = {}
     if kind == "cuda":
         makers["gpu-memory"] = gpu_memory  # first, while this process has not touched the GPU
     makers[f"matrix-products-{kind}"] = matrix_products
+    makers[f"training-steps-{kind}"] = training_steps
+    if unknown := [name for name in options.only if name not in makers]:
+        parser.error(f"on {kind} there is no {unknown[0]!r}, only {', '.join(makers)}")
+    makers = {name: make for name, make in makers.items() if name in (options.only or makers)}
     for name, make in makers.items():
         path = RESULTS / "measured" / f"{name}.json"
         say(f"{name} on {kind}")
@@ -113,6 +122,31 @@ def matrix_products(device: torch.device) -> Measurement:
             functional.linear, filled(rows, inner), weights[inner, columns]
         )
     return {"bytes in a pass": one_pass.nbytes, "seconds": interleaved(operations, device)}
+
+
+def training_steps(device: torch.device) -> Measurement:
+    """Time the training steps of `claims._steps`, in float32."""
+    steps = {name: prepared(step, device) for name, step in STEPS.items()}
+    return {"seconds": interleaved(steps, device)}
+
+
+def prepared(step: Step, device: torch.device) -> Callable[[], object]:
+    """Return a training step as a function: network, batch and random targets are on the device."""
+    import torch
+
+    torch.manual_seed(0)
+    network = step.build().to(device).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
+    images = torch.randn(step.shape, device=device)
+    with torch.no_grad():
+        targets = torch.randn_like(network(images))
+
+    def train() -> None:
+        optimizer.zero_grad()
+        (network(images) - targets).square().mean().backward()
+        optimizer.step()
+
+    return train
 
 
 def interleaved(

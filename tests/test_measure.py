@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from claims import compute, measure, practice
+from claims import compute, measure, network_in_network, practice
+from claims._steps import STEPS, Step
 from claims.core.claim import Claim
 from claims.core.judge import judge
 from claims.core.suite import UnavailableError
@@ -26,16 +27,19 @@ COMMITTED = RESULTS / "measured" / "matrix-products-cpu.json"
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of its own for small measurements of few rounds."""
     shapes = [(1, 6, 4), (2, 6, 4), (5, 5, 5)]
+    steps = {
+        name: Step(functools.partial(torch.nn.Conv2d, 2, 3, kernel), (2, 2, 7, 6))
+        for name, kernel in (("large", 5), ("small", 1))
+    }
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     monkeypatch.setattr(measure, "SHAPES", shapes)
+    monkeypatch.setattr(measure, "STEPS", steps)
     monkeypatch.setattr(measure, "ROUNDS", 3)
     return tmp_path
 
 
-def written(results: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        (results / "measured" / "matrix-products-cpu.json").read_text()
-    )
+def written(results: Path, name: str = "matrix-products-cpu") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((results / "measured" / f"{name}.json").read_text())
     return found
 
 
@@ -68,8 +72,9 @@ def test_what_is_written_has_every_sample_and_says_where_it_was_made(results: Pa
     assert found["versions"]["torch"] == torch.__version__
     assert found["threads"] >= 1
     assert found["device"]
-    assert [path.name for path in results.rglob("*") if path.is_file()] == [
-        "matrix-products-cpu.json"
+    assert sorted(path.name for path in results.rglob("*") if path.is_file()) == [
+        "matrix-products-cpu.json",
+        "training-steps-cpu.json",
     ]
     assert COMMITTED.read_bytes() == before
 
@@ -109,6 +114,64 @@ def test_products_are_those_of_the_shapes_with_the_right_factor_transposed(resul
         patch.setattr(torch.nn.functional, "linear", seen)
         measure.matrix_products(torch.device("cpu"))
     assert set(inputs) == {((1, 6), (4, 6)), ((2, 6), (4, 6)), ((5, 5), (5, 5))}
+
+
+def test_training_steps_are_measured_alone_when_asked(results: Path) -> None:
+    assert measure.main(["--device", "cpu", "training-steps-cpu"]) == 0
+    assert [path.name for path in (results / "measured").iterdir()] == ["training-steps-cpu.json"]
+    seconds = written(results, "training-steps-cpu")["seconds"]
+    assert {name: len(samples) for name, samples in seconds.items()} == {"large": 3, "small": 3}
+    assert all(sample > 0 for samples in seconds.values() for sample in samples)
+
+
+def test_the_committed_training_steps_are_all_of_them() -> None:
+    seconds = written(RESULTS, "training-steps-cpu")["seconds"]
+    assert set(seconds) == set(STEPS)
+    assert {len(samples) for samples in seconds.values()} == {measure.ROUNDS}
+
+
+def test_a_training_step_goes_forward_and_backward_and_updates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3, bias=False), torch.nn.BatchNorm2d(3))
+    network.eval()
+    batches: list[tuple[int, ...]] = []
+    network.register_forward_hook(lambda _, inputs, __: batches.append(tuple(inputs[0].shape)))
+    train = measure.prepared(Step(lambda: network, (4, 2, 6, 5)), torch.device("cpu"))
+    batches.clear()
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    train()
+    assert batches == [(4, 2, 6, 5)]
+    assert network.training
+    assert all(not torch.equal(before[name], value) for name, value in network.named_parameters())
+    first = {name: value.grad for name, value in network.named_parameters()}
+    gradients = {name: value.clone() for name, value in first.items() if value is not None}
+    assert gradients.keys() == before.keys()
+    train()
+    for name, value in network.named_parameters():  # not accumulated over steps
+        assert value.grad is not None
+        assert value.grad.norm() < 1.5 * gradients[name].norm()
+
+
+def test_a_name_that_is_not_measured_is_refused(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        measure.main(["--device", "cpu", "gpu-memory"])
+    assert stopped.value.code == 2
+    assert "on cpu there is no 'gpu-memory', only matrix-products-cpu" in capsys.readouterr().err
+    assert list(results.iterdir()) == []
+
+
+@pytest.mark.parametrize(("ours", "expected"), [(2.1, Verdict.HOLDS), (1.9, Verdict.REFUTED)])
+def test_training_steps_are_compared_by_the_median_of_the_rounds(
+    tmp_path: Path, ours: float, expected: Verdict
+) -> None:
+    claim = network_in_network.longer_step_on_gpu
+    assert verdict(claim, tmp_path) == Verdict.UNDECIDED
+    seconds = {"lecture-nin": [9.0, ours, 0.1], "lecture-alexnet": [2.0, 2.0, 2.0]}
+    put(tmp_path, "training-steps-cuda", json.dumps({"seconds": seconds}))
+    assert verdict(claim, tmp_path) == expected
 
 
 def test_where_nothing_can_be_written_it_says_so_before_measuring(
