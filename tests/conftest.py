@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis.strategies  # noqa: F401 - pytester forgets what a run of its own imports first
@@ -17,8 +19,9 @@ INI = "[pytest]\nclaims_suite = toy.suite:SUITE\npythonpath = .\nfilterwarnings 
 
 
 @pytest.fixture
-def toy(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Return a folder of its own with the toy suite in it."""
+def toy(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
+    """Provide a folder of its own with the toy suite in it."""
     shutil.copytree(TOY, pytester.path / "toy", ignore=shutil.ignore_patterns("__pycache__"))
     (pytester.path / "pytest.ini").write_text(INI)
-    return pytester
+    yield pytester
+    gc.unfreeze()  # the plugin leaves that to the end of the process, which here lives on
