@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) claims/environment.py $(VENV)
@@ -42,11 +42,17 @@ soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from each of S
 measure: $(READY) ## make the evidence of measured claims on this machine
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.measure
 
-report: $(READY) ## bring the README's table and picture up to date with the verdicts
+coverage-of-documents: $(READY) ## what became of each line; DOCUMENTS=DIR shows the text beside it
+	@$(BIN)/python -m claims.coverage $(if $(DOCUMENTS),"$(DOCUMENTS)")
+
+report: $(READY) ## bring the README's table, its picture and the errata up to date with the verdicts
 	@$(BIN)/python -m claims.report
 
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
+
+mutation: $(READY) ## change the code in one place at a time: some test must fail (ten minutes)
+	@$(BIN)/python tests/mutation.py
 
 lint: $(READY) ## ruff and mypy, both strict
 	@$(BIN)/ruff check .
@@ -54,7 +60,7 @@ lint: $(READY) ## ruff and mypy, both strict
 	@$(BIN)/mypy
 
 clean: ## remove the environment and all caches; results stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test soak measure report bench lint clean
+.PHONY: help quick claims test soak measure coverage-of-documents report bench mutation lint clean

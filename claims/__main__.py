@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from claims.core import results
 from claims.core.suite import NotProvidedError, SubjectError, Suite, UnavailableError, unknown_id
-from claims.core.summary import SPOKEN
+from claims.core.summary import SPOKEN, show
 from claims.core.verdict import Verdict
 
 Entry = Mapping[str, Any]
@@ -32,15 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="with --case: its device (default: cpu)")
     options = parser.parse_args(arguments)
     try:
-        status = _answer(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _answer(options)
     except (ValueError, results.ResultsError, SubjectError, UnavailableError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2
-    return status
 
 
 def _answer(options: argparse.Namespace) -> int:
@@ -55,11 +49,13 @@ def _answer(options: argparse.Namespace) -> int:
         lines = _overview(entries)
     elif ":" in options.what:
         lines = _place(SUITE, options.what, entries)
-    elif options.what in entries:
-        lines = _claim(entries[options.what], entries)
     else:
-        raise ValueError(unknown_id(options.what, entries))
-    print("\n".join(lines))  # noqa: T201 - a command
+        renamed = {one["renamed_from"]: id_ for id_, one in entries.items()}
+        id_ = renamed.get(options.what, options.what)
+        if id_ not in entries:
+            raise ValueError(unknown_id(id_, entries))
+        lines = _claim(entries[id_], entries)
+    show(lines)
     return 0
 
 
@@ -69,13 +65,18 @@ def _overview(entries: Mapping[str, Entry]) -> list[str]:
 
 def _place(suite: Suite, text: str, entries: Mapping[str, Entry]) -> list[str]:
     place = suite.citation(text)
-    title = suite.by_key[place.document].title
+    document = suite.by_key[place.document]
     found = [
         entry
         for entry in entries.values()
         if any(suite.citation(cite).covers(place) for cite in entry["cites"])
     ]
-    lines = [f"{text} in {title}: {len(found)} claim{'s' * (len(found) != 1)}", ""]
+    lines = [f"{text} in {document.title}: {len(found)} claim{'s' * (len(found) != 1)}", ""]
+    lines += [
+        f"line {span}: not checkable: {reason}"
+        for span, reason in document.not_checkable.items()
+        if suite.citation(f"{document.key}:{span}").covers(place)
+    ]
     for entry in found:
         lines += [_line(entry), f"             {entry['says']}"]
         if entry["reason"]:

@@ -1,8 +1,7 @@
-"""LeNet, AlexNet and VGG as several topics meet them: images, layers, heads, values kept."""
+"""Networks as several topics meet them: images, layers, heads, values kept."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,11 @@ if TYPE_CHECKING:
 VGGS = ["vgg11", "vgg13", "vgg16", "vgg19"]
 ALL_VGGS = ["lecture-vgg11", *VGGS]
 ALEXNETS = ["lecture-alexnet", "alexnet"]
-IMAGES = {"lenet5": (1, 28, 28), "lecture-alexnet": (1, 224, 224), "lecture-vgg11": (1, 224, 224)}
+IMAGES = {
+    **dict.fromkeys(("lecture-alexnet", "lecture-vgg11", "lecture-nin"), (1, 224, 224)),
+    **dict.fromkeys(("cifar10-nin", "cifar100-nin", "svhn-nin", "handwritten-nin"), (3, 32, 32)),
+    **dict.fromkeys(("lenet5", "mnist-nin"), (1, 28, 28)),
+}
 
 
 def image_of(name: str) -> tuple[int, int, int]:
@@ -52,18 +55,23 @@ def saved_for_backward(model: nn.Module, *shape: int) -> int:
     import torch
     from torch.autograd.graph import saved_tensors_hooks
 
-    trained = copy.deepcopy(model).train()
-    weights = {weight.untyped_storage() for weight in trained.parameters()}
+    weights = {weight.untyped_storage() for weight in model.parameters()}
     storages: set[torch.UntypedStorage] = set()
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storages.add(tensor.untyped_storage())
         return tensor
 
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        scores = trained(torch.empty(shape, device="meta"))
-        labels = torch.empty(shape[0], dtype=torch.long, device="meta")
-        torch.nn.functional.cross_entropy(scores, labels)
+    modes = {module: module.training for module in model.modules()}
+    model.train()  # A copy of a model of many layers would take longer than all the rest.
+    try:
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            scores = model(torch.empty(shape, device="meta"))
+            labels = torch.empty(shape[0], dtype=torch.long, device="meta")
+            torch.nn.functional.cross_entropy(scores, labels)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
     return sum(storage.nbytes() for storage in storages - weights)
 
 

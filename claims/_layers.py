@@ -7,14 +7,14 @@ of a listing if all their options and the sizes of all their weights agree.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from claims.core.claim import Fault
+from claims.core.claim import PROOF, Claim, Fault, Proof
 from claims.faults.fields import perturbed
 from claims.faults.models import put, surgery
-from claims.subjects import Models
+from claims.subjects import FORMULAS, Formulas, Models
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,6 +134,21 @@ def for_all(holds: Callable[[Any], Any], *, low: int, what: str) -> None:
     assert result == z3.unsat, (
         f"{what} of {solver.model()[number]}" if result == z3.sat else f"no proof for {what}"
     )
+
+
+def proved(
+    claim: Claim,
+    holds: Callable[[Formulas, Any], Any],
+    *,
+    low: int,
+    what: str = "a side",
+    flipped_by: Sequence[Fault[Formulas]],
+) -> None:
+    """Judge a claim by proof that `holds` is true of the closed forms and all integers from low."""
+
+    @claim.judged(subject=FORMULAS, on=PROOF, flipped_by=flipped_by)
+    def holds_for_all(formulas: Formulas, _: Proof) -> None:
+        for_all(lambda number: holds(formulas, number), low=low, what=what)
 
 
 def _told(arguments: Mapping[str, Any]) -> str:

@@ -64,6 +64,10 @@ DRAWN = {
 }
 MAPS = sampled("1 to 7 maps of 1 to 3 images, 1x1 to 14x9", Maps, SIZES, DRAWN)
 
+# Sentences that several topics read in their own way.
+LESS_COMPLEX = "global average pooling lowers the complexity of the model"
+ROBUST = "a network with global average pooling is robust"
+
 # Faults -------------------------------------------------------------------------------------------
 
 weighted_by_place = faults.wrong(
@@ -92,7 +96,8 @@ def _max_for_average(model: nn.Module) -> None:
     from torch import nn
 
     for name in surgeries.of_kind(model, "AdaptiveAvgPool2d"):
-        surgeries.put(model, name, nn.AdaptiveMaxPool2d(1))
+        average: Any = model.get_submodule(name)
+        surgeries.put(model, name, nn.AdaptiveMaxPool2d(average.output_size))
 
 
 def _classes_reversed(model: nn.Module) -> None:

@@ -17,12 +17,20 @@ def awaited(
     needs: str,
     arms: Mapping[str, int],
     reading_of: str | None = None,
+    renamed_from: str | None = None,
 ) -> Claim:
     """Return a claim that stays undecided until its runs are there.
 
     `needs` says which rule decides it; `arms` gives the number of seeds of each training recipe.
     """
-    claim = Claim(id_, says=says, cites=cites, recorded=Undecided(needs), reading_of=reading_of)
+    claim = Claim(
+        id_,
+        says=says,
+        cites=cites,
+        recorded=Undecided(needs),
+        reading_of=reading_of,
+        renamed_from=renamed_from,
+    )
 
     @claim.judged(subject=RUNS, on=[" against ".join(arms)])
     def runs_are_there(evidence: Evidence, _: str) -> None:

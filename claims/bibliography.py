@@ -6,44 +6,12 @@ Documents 000 (line 21), 001 (lines 54 to 63 and 187 to 189) and 004 (lines 10 t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from claims.core.claim import Claim, Fault
-from claims.core.verdict import Holds, HoldsIf, Recorded, Refuted
-from claims.faults.fields import perturbed
+from claims._facts import record_says, stated
+from claims.core.claim import Claim
+from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.subjects import FACTS, Fact
-
-
-def record_says(key: str, value: str) -> Fault[Any]:
-    """Return a world in which the record of a fact says something else."""
-    return perturbed(f"{key} is {value}", key, value=value)
-
-
-def stated(
-    id_: str,
-    says: str,
-    cites: Sequence[str],
-    recorded: Recorded,
-    *,
-    key: str,
-    value: str,
-    otherwise: str,
-) -> Claim:
-    """Return the claim that a fact has the value that a document states.
-
-    `otherwise` is what the record would say if the verdict were the other one.
-    """
-    claim = Claim(id_, says=says, cites=cites, recorded=recorded)
-
-    @claim.judged(subject=FACTS, on=[value], flipped_by=[record_says(key, otherwise)])
-    def record_says_it(facts: Mapping[str, Fact], value: str) -> dict[str, str]:
-        fact = facts[key]
-        assert fact.value == value, f"the record says {fact.value}"
-        return {"source": fact.source, "certainty": fact.certainty}
-
-    return claim
-
 
 # The paper ----------------------------------------------------------------------------------------
 

@@ -105,11 +105,16 @@ class Checked:
 
     def _call(self, name: str, operator: Callable[..., Any], *args: Any, **options: Any) -> Any:
         x = args[0]
+        arrays = [one for one in (*args, *options.values()) if isinstance(one, np.ndarray)]
+        copies = [one.copy() for one in arrays]
         try:
             returned = operator(*args, **options)
         except Exception as error:
             given = f"for an input of shape {x.shape} and type {x.dtype}"
             raise SubjectError(f"{self._path}.{name} raised {_spelled(error)} {given}") from error
+        pairs = zip(arrays, copies, strict=True)
+        if not all(np.array_equal(one, copy, equal_nan=True) for one, copy in pairs):
+            raise SubjectError(f"{self._path}.{name} changed an array that it was given")
         expected = SHAPES[name](*args, **options)
         several = isinstance(expected, list)
         if several and not (isinstance(returned, tuple) and len(returned) == len(expected)):
@@ -141,6 +146,10 @@ def _conv2d_shape(
     return (x.shape[0], weight.shape[0], *_map_shape(x, weight.shape[2:], **options))
 
 
+def _deform_conv2d_shape(x: Array, _offset: Array, *args: Any, **options: Any) -> tuple[int, ...]:
+    return _conv2d_shape(x, *args, **options)
+
+
 def _map_shape(x: Array, kernel: tuple[int, ...], **options: Any) -> tuple[int, ...]:
     axes = []
     for axis in (0, 1):
@@ -169,12 +178,14 @@ def _as_input(x: Array, *_: Any, **__: Any) -> tuple[int, ...]:
 SHAPES: dict[str, Callable[..., Any]] = {
     "conv2d": _conv2d_shape,
     "conv2d_gradients": _gradient_shapes,
+    "deform_conv2d": _deform_conv2d_shape,
     "linear": lambda x, weight, bias=None: (*x.shape[:-1], weight.shape[0]),
     "linear_gradients": _gradient_shapes,
     "relu": _as_input,
     "max_pool2d": _pool_shape,
     "avg_pool2d": _pool_shape,
     "global_avg_pool2d": lambda x: x.shape[:2],
+    "channel_shuffle": _as_input,
     "batch_norm": _as_input,
     "softmax": _as_input,
     "cross_entropy": lambda logits, target: (),

@@ -744,7 +744,7 @@ def blocks(model: nn.Module) -> list[int]:
 vgg_blocks = Claim(
     "classic-networks/vgg-block-is-several-convolutions-and-a-max-pool",
     says="Each block of a VGG is two or more convolutions and one max pool after them.",
-    cites=["001:88"],
+    cites=["001:88", "003:10"],
     recorded=HoldsIf("the network is deeper than VGG-11"),
 )
 

@@ -1,11 +1,10 @@
 """Category confidence maps: the last maps before the global average, and what they say.
 
-Document 000 (lines 48 and 50).
+Documents 000 (lines 48 and 50) and 002 (lines 13 and 20).
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from claims._maps import (
     takes_the_average,
     weighted_by_place,
 )
+from claims._narrowed import narrowed
+from claims._patterns import KINDS, SIDE, patterns_of, planted, share_right, train
 from claims.awaited import awaited
 from claims.cases import POINTWISE, Convolution, integers
 from claims.checks import close, same
@@ -45,7 +46,7 @@ last_maps = Claim(
     "confidence-maps/are-the-maps-of-the-last-convolution",
     says="The maps that the last convolution and its ReLU put out are the category confidence "
     "maps: one for each class, with the class score as its average.",
-    cites=["000:48", "nin-paper:3.2"],
+    cites=["000:48", "002:20", "nin-paper:3.2"],
     recorded=HoldsIf("no linear layer follows the average"),
 )
 
@@ -89,6 +90,84 @@ def averages_of_the_last_maps_are_the_scores(models: Models, name: str) -> None:
         f"{name} has {averages.shape[1]} last maps and {scores.shape[1]} classes"
     )
     close(scores, averages, f"the scores of {name}")
+
+
+LAST_MLPCONV = "the last mlpconv layer is the last layer of convolutions"
+# Images that the networks are made for, and the number of classes.
+NINS = {
+    "cifar10-nin": ((1, 3, 32, 32), 10),
+    "cifar100-nin": ((1, 3, 32, 32), 100),
+    "mnist-nin": ((1, 1, 28, 28), 10),
+    "lecture-nin": ((1, 1, 224, 224), 10),
+    "table-nin": ((1, 3, 224, 224), 1000),
+}
+
+
+def last_mlpconv(model: nn.Module) -> list[str]:
+    """Return the names of the convolutions from the last one on that reads more than one pixel."""
+    names = surgeries.of_kind(model, "Conv2d")
+    sides = [max(model.get_submodule(name).get_parameter("weight").shape[2:]) for name in names]
+    return names[max(place for place, side in enumerate(sides) if side > 1) :]
+
+
+one_convolution = Claim(
+    "confidence-maps/last-mlpconv-layer-is-one-convolution",
+    says="The last mlpconv layer of NiN is its last convolution.",
+    cites=["002:20"],
+    recorded=Refuted(instead="confidence-maps/last-mlpconv-layer-ends-in-the-class-maps"),
+    reading_of=LAST_MLPCONV,
+)
+
+
+def _one_by_ones_removed(model: nn.Module) -> None:
+    from torch import nn
+
+    for name in surgeries.of_kind(model, "Conv2d"):
+        if model.get_submodule(name).get_parameter("weight")[0, 0].numel() == 1:
+            surgeries.put(model, name, nn.Identity())
+
+
+@one_convolution.judged(
+    subject=MODELS,
+    on=list(NINS),
+    flipped_by=[surgeries.surgery("1x1 convolutions removed", _one_by_ones_removed)],
+)
+def one_from_the_last_window_on(models: Models, name: str) -> None:
+    number = len(last_mlpconv(models(name)))
+    assert number == 1, f"the last mlpconv layer of {name} is {number} convolutions"
+
+
+ends_in_class_maps = Claim(
+    "confidence-maps/last-mlpconv-layer-ends-in-the-class-maps",
+    says="The last mlpconv layer of NiN, a convolution and 1x1 convolutions, is the last layer of "
+    "convolutions: its last 1x1 convolution puts out one map for each class, which are averaged.",
+    cites=["002:20"],
+    recorded=Holds(),
+    reading_of=LAST_MLPCONV,
+)
+
+
+@ends_in_class_maps.judged(
+    subject=MODELS,
+    on=list(NINS),
+    flipped_by=[
+        surgeries.outputs_doubled,
+        surgeries.linear_appended,
+        surgeries.last_convolution_removed,
+        surgeries.relu_layers_removed,
+        max_for_average,
+    ],
+)
+def class_maps_are_averaged(models: Models, name: str) -> None:
+    shape, classes = NINS[name]
+    model = models(name)
+    records, first = traced(model, *shape), last_mlpconv(model)[0]
+    layers = records[[record.name for record in records].index(first) :]
+    kinds = " ".join(layer.kind for layer in layers)
+    expected = 3 * "Conv2d ReLU " + "AdaptiveAvgPool2d Flatten"
+    assert kinds == expected, f"from its last window on {name} is {kinds}"
+    maps = layers[-3].output_shape[1]
+    assert maps == classes, f"{name} averages {maps} maps for {classes} classes"
 
 
 sum_of_contributions = Claim(
@@ -251,22 +330,6 @@ def smaller_than_the_image(name: str) -> bool:
     return RECEPTIVE_FIELD[name] < IMAGE_SIDE[name]
 
 
-def narrowed(layers: nn.Module) -> nn.Module:
-    """Return the layers with one channel each, which changes nothing in what a pixel sees."""
-    from torch import nn
-
-    narrow = copy.deepcopy(layers)
-    for name in surgeries.of_kind(narrow, "Conv2d"):
-        wide = narrow.get_submodule(name)
-        assert isinstance(wide, nn.Conv2d)
-        made = nn.Conv2d(1, 1, 1, device="meta")
-        for option in ("kernel_size", "stride", "padding", "dilation"):
-            setattr(made, option, getattr(wide, option))
-        made.weight = nn.Parameter(wide.weight[:1, :1])
-        surgeries.put(narrow, name, made)
-    return narrow
-
-
 @functools.cache
 def parts_seen(models: Models, name: str) -> dict[str, list[tuple[int, int]]]:
     """Return the first and last image row, and column, that each row, and column, of maps sees.
@@ -313,7 +376,7 @@ own_place = Claim(
     "confidence-maps/a-pixel-looks-at-its-own-place",
     says="Each pixel of a confidence map belongs to a place of the image: what it sees of the "
     "image lies around the same relative place, and each pixel sees another part.",
-    cites=["000:48"],
+    cites=["000:48", "002:13"],
     recorded=HoldsIf(SMALLER),
 )
 
@@ -373,22 +436,16 @@ class PlantedPatterns:
 
     kernel: int
     seed: int
-    side: int = 12
 
 
 def peaks_on_the_pattern(layers: Layers, c: PlantedPatterns) -> float:
     """Train on which pattern an image holds; return how often its class map is brightest on it."""
     import torch
 
-    patterns = 2 * torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(c.seed)).sign()
+    patterns = patterns_of(c.seed)
 
-    def draw(images: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        noise = torch.randn(images, 1, c.side, c.side)
-        labels = torch.arange(images) % 4
-        corners = torch.randint(0, c.side - 4, (images, 2))
-        for image, label, (top, left) in zip(noise, labels, corners.tolist(), strict=True):
-            image[0, top : top + 5, left : left + 5] = patterns[label]
-        return noise, labels, corners + 2
+    def corners(images: int) -> torch.Tensor:
+        return torch.randint(0, SIDE - 4, (images, 2))
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
@@ -397,24 +454,19 @@ def peaks_on_the_pattern(layers: Layers, c: PlantedPatterns) -> float:
             layers.ReLU(),
             layers.Conv2d(8, 8, 1),
             layers.ReLU(),
-            layers.Conv2d(8, 4, 1),
+            layers.Conv2d(8, KINDS, 1),
         )
         network = layers.Sequential(maps_of, layers.AdaptiveAvgPool2d(1), layers.Flatten())
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-        loss = layers.CrossEntropyLoss()
-        for _ in range(200):
-            images, labels, _ = draw(64)
-            optimiser.zero_grad()
-            loss(network(images), labels).backward()
-            optimiser.step()
-        images, labels, centres = draw(400)
-    with torch.no_grad():
-        right = (network(images).argmax(1) == labels).float().mean()
-        brightest = maps_of(images)[torch.arange(400), labels].flatten(1).argmax(1)
+        train(layers, network, lambda images: planted(patterns, corners(images)))
+        places = corners(400)
+        images, kinds = planted(patterns, places)
+    right = share_right(network, images, kinds)
     if right < 0.8:
         raise NoVerdictError(f"the network tells the patterns apart in only {right:.0%} of images")
-    places = torch.stack([brightest // c.side, brightest % c.side], dim=1)
-    return float(((places - centres).abs().amax(1) <= 2).float().mean())
+    with torch.no_grad():
+        brightest = maps_of(images)[torch.arange(400), kinds].flatten(1).argmax(1)
+    found = torch.stack([brightest // SIDE, brightest % SIDE], dim=1)
+    return float(((found - places - 2).abs().amax(1) <= 2).float().mean())
 
 
 BRIGHT_ON_THE_OBJECT = "the map of a class is bright where the object is"
@@ -423,7 +475,7 @@ finds_planted_pattern = Claim(
     "confidence-maps/a-map-is-brightest-where-its-object-is",
     says="Trained on class labels alone, a network with a global average makes the confidence map "
     "of the class brightest on the object, here a pattern planted in noise.",
-    cites=["000:48"],
+    cites=["000:48", "002:20"],
     recorded=HoldsIf("a pixel sees a small part of the image"),
     reading_of=BRIGHT_ON_THE_OBJECT,
     cost="cpu",
@@ -449,7 +501,7 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
     takes_the_average(layers)
     share = peaks_on_the_pattern(layers, c)
     assert share >= 0.75, (
-        f"kernel {c.kernel} on {c.side}x{c.side} images: the map of the class is brightest on the "
+        f"kernel {c.kernel} on {SIDE}x{SIDE} images: the map of the class is brightest on the "
         "pattern in less than three of four images"
     )
 
@@ -461,7 +513,7 @@ trained_maps = (
         "confidence-maps/maps-find-objects-in-photographs",
         says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of "
         "a class is brightest in the quarter that holds its object.",
-        cites=["000:48", "nin-paper:4.7"],
+        cites=["000:48", "002:20", "nin-paper:4.7"],
         needs="for 8 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is "
         "that of the quarter's image by 30 points more often than with shuffled quarters",
         arms={"cifar10": 8},

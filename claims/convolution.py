@@ -1,6 +1,6 @@
 """Convolution: a linear operation, its tensors and weights, and what one filter can tell apart.
 
-Documents 000 (lines 11 and 21) and 001 (lines 31 and 68).
+Documents 000 (lines 11 and 21), 001 (lines 31 and 68) and 003 (line 77).
 """
 
 from __future__ import annotations
@@ -400,7 +400,7 @@ all_parameters = Claim(
     "convolution/parameter-count-with-groups-and-bias",
     says="Whatever its stride and padding, a convolution layer in g groups has a g-th of the "
     "weights that it has in one group, and if it has biases one for each output channel.",
-    cites=["001:31"],
+    cites=["001:31", "003:77"],
     recorded=Holds(),
 )
 

@@ -1,6 +1,7 @@
 """Fully connected layers: their weights, what they make of a map, their share in classic networks.
 
-Documents 000 (line 39), 001 (lines 19 and 29 to 36, 68) and 004 (lines 33 to 36).
+Documents 000 (line 39), 001 (lines 19 and 29 to 36, 68), 002 (lines 4 and 5) and 004 (lines 33 to
+36).
 """
 
 from __future__ import annotations
@@ -41,24 +42,26 @@ def whole_map(height: int, width: int, **sizes: Any) -> Convolution:
     return Convolution(height=height, width=width, kernel=(height, width), **sizes)
 
 
+FLATTENED_SIZES = {
+    "batch": (2, 1),
+    "in_channels": (3, 1),
+    "out_channels": (4, 1, 6),
+    "height": (5, 1, 2),
+    "width": (7, 1, 5),
+}
+DRAWN_SIZES = {
+    "batch": st.integers(1, 3),
+    "in_channels": st.integers(1, 4),
+    "out_channels": st.integers(1, 6),
+    "height": st.integers(1, 6),
+    "width": st.integers(1, 7),
+    "seed": SEEDS,
+}
 FLATTENED = sampled(
     "fully connected layers of 1 to 6 outputs on 1 to 3 images of 1 to 4 channels, up to 7x7",
     whole_map,
-    {
-        "batch": (2, 1),
-        "in_channels": (3, 1),
-        "out_channels": (4, 1, 6),
-        "height": (5, 1, 2),
-        "width": (7, 1, 5),
-    },
-    {
-        "batch": st.integers(1, 3),
-        "in_channels": st.integers(1, 4),
-        "out_channels": st.integers(1, 6),
-        "height": st.integers(1, 6),
-        "width": st.integers(1, 7),
-        "seed": SEEDS,
-    },
+    FLATTENED_SIZES,
+    DRAWN_SIZES,
 )
 
 
@@ -369,7 +372,7 @@ equals_convolution = Claim(
     "fully-connected/equals-full-size-convolution",
     says="A fully connected layer on the flattened map is a convolution without padding whose "
     "kernel is as large as the map: the same weights give the same outputs and gradients.",
-    cites=["001:31", "001:34"],
+    cites=["001:31", "001:34", "002:4", "002:5"],
     recorded=Holds(),
 )
 
@@ -427,6 +430,52 @@ def both_have_the_same_gradients(ops: Operators, c: Convolution) -> None:
         same(found, flattened, f"the fully connected layer's gradient of the {name}")
 
 
+@dataclass(frozen=True)
+class Neurons(Convolution):
+    """Neurons that read a whole map, with biases or without."""
+
+    biased: bool = False
+
+
+NEURONS = sampled(
+    "1 to 6 neurons, with biases and without, on 1 to 3 images of 1 to 4 channels, up to 7x7",
+    lambda height, width, **sizes: Neurons(
+        height=height, width=width, kernel=(height, width), **sizes
+    ),
+    {**FLATTENED_SIZES, "biased": (False, True)},
+    {**DRAWN_SIZES, "biased": st.booleans()},
+)
+
+neuron = Claim(
+    "fully-connected/neuron-is-its-filter-times-the-map",
+    says="The output of a neuron that is connected to every value of a map is the activation of "
+    "the product of the map with one filter of the map's size, summed up.",
+    cites=["002:4"],
+    recorded=HoldsIf("the neuron has no bias"),
+)
+
+
+@neuron.judged(
+    subject=OPERATORS,
+    on=NEURONS,
+    when={"the neuron has no bias": lambda c: not c.biased},
+    flipped_by=[
+        faults.feature_ignored,
+        faults.linear_weight_transposed,
+        faults.linear_bias_missing,
+        faults.linear_in_float32,
+        faults.relu_missing,
+        faults.relu_leaky,
+        faults.relu_absolute,
+    ],
+)
+def activated_product_with_the_filter(ops: Operators, c: Neurons) -> None:
+    x, bias = wide(c.x), wide(c.bias) if c.biased else None
+    outputs = ops.relu(ops.linear(flat(x), flat(c.weight), bias))
+    products = x[:, np.newaxis] * c.weight
+    same(outputs, np.maximum(products.sum(axis=(2, 3, 4)), 0), "the neurons")
+
+
 SLIDING = convolutions(
     "convolutions without padding of 1 to 2 images, 1 to 4 channels, maps up to 9x9",
     {
@@ -453,7 +502,7 @@ slides = Claim(
     "fully-connected/slides-over-larger-maps-as-a-convolution",
     says="Over a larger map that convolution gives, at every offset, what the fully connected "
     "layer gives for the part of the map that lies under the kernel.",
-    cites=["001:31"],
+    cites=["001:31", "002:5"],
     recorded=Holds(),
 )
 
@@ -636,7 +685,7 @@ every_position = Claim(
     "fully-connected/weighs-every-position-on-its-own",
     says="A fully connected layer has for every position and channel of the map a weight of its "
     "own, so where something lies is not lost on it.",
-    cites=["001:33"],
+    cites=["001:33", "002:4"],
     recorded=Holds(),
 )
 
@@ -750,7 +799,7 @@ def dense_layers_outweigh_all(models: Models, name: str) -> dict[str, float]:
     return {"fully connected": dense, "all": total, "share": dense / total}
 
 
-LATER = ["resnet18", "resnet50", "googlenet", "densenet121", "mobilenet_v3_small"]
+LATER = ["resnet18", "resnet50", "googlenet", "mobilenet_v3_small"]
 
 most_parameters = Claim(
     "fully-connected/hold-most-parameters",
@@ -776,7 +825,7 @@ flatten_then_classify = Claim(
     "fully-connected/classify-the-flattened-maps",
     says="The traditional networks flatten the last maps, which are larger than 1x1, to a vector, "
     "and classify it with fully connected layers and nothing else.",
-    cites=["000:39", "001:19", "001:32", "004:36"],
+    cites=["000:39", "001:19", "001:32", "004:36", "002:4"],
     recorded=Holds(),
 )
 
@@ -859,12 +908,8 @@ def _averages_inputs(_: Any, inputs: int, outputs: int) -> Any:  # noqa: ARG001
 @memorises.judged(
     subject=LAYERS,
     on=Sample(
-        "60 or 700 images of noise, from three seeds",
-        [
-            Noise(seed, **case)
-            for seed in range(3)
-            for case in ({}, {"averaged": True}, {"images": 700})
-        ],
+        "60 or 700 images of noise, from some seeds",
+        [*map(Noise, range(3)), Noise(3, averaged=True), Noise(4, images=700)],
     ),
     when={
         "the maps are not averaged first": lambda c: not c.averaged,

@@ -1,4 +1,4 @@
-"""The handwritten network for CIFAR-10: its layers, whether they run, and what it reaches.
+"""The handwritten network for CIFAR-10: its layers, the images it takes, and whether it runs.
 
 Document 004, lines 70 to 112. The listing is kept as data, a line each; `built` makes the network.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,30 +18,26 @@ from claims._layers import (
     Line,
     Listing,
     assert_has_layers,
-    for_all,
     other_layer,
+    proved,
     remade,
     reread,
     reread_each,
     swapped,
 )
-from claims.awaited import awaited
 from claims.cases import integers, wide
 from claims.checks import close, differs, same
-from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
+from claims.core.claim import Claim, Fault, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.faults.fields import perturbed
 from claims.subjects import (
-    FACTS,
-    FORMULAS,
     LAYERS,
     MODELS,
     MODELS_WITH_WEIGHTS,
     OPERATORS,
-    Fact,
     Formulas,
     Layers,
     Models,
@@ -160,23 +154,15 @@ def lines_stack_up(listing: Listing, _: str) -> None:
     on=["handwritten-nin"],
     flipped_by=[
         surgeries.padding_dropped,
-        surgeries.biases_dropped,
-        surgeries.first_max_pool_removed,
-        surgeries.last_convolution_removed,
         surgeries.last_linear_removed,
         surgeries.linear_appended,
-        surgeries.outputs_doubled,
         surgeries.surgery("a ReLU in the middle removed", surgeries.removed("ReLU", 4)),
         swapped("features.5", "features.6"),
-        swapped("features.16", "features.18"),
         remade("features.0", kernel_size=5, padding=2),
         remade("features.2", bias=False),
         remade("features.3", inplace=False),
         remade("features.5", "PReLU"),
-        remade("features.6", "AvgPool2d", kernel_size=2),
-        remade("features.11", dilation=2),
         remade("features.13", ceil_mode=True),
-        remade("features.14", stride=2, padding=3),
         remade("features.16", groups=2),
         remade("features.20", "AdaptiveAvgPool2d", output_size=1),
         remade("features.20", divisor_override=15),
@@ -271,13 +257,14 @@ SECOND_BLOCK = block_claim(
 )
 THIRD_BLOCK = block_claim(
     "third",
-    "The third block widens 192 maps of 4x4 to 384, narrows these to 256 and averages each to one "
-    "value, with 910,336 parameters.",
+    "The third block widens 192 maps of 4x4 to 384, narrows these by a convolution of 1x1 to 256 "
+    "and averages each to one value, with 910,336 parameters.",
     "004:94-100",
     [
         *reread_each("features.14", padding=2, kernel_size=1),
         reread("features.16", bias=False),
-        *reread_each("features.18", out_channels=384, groups=2),
+        *reread_each("features.18", out_channels=384, groups=2, bias=False, padding=1, stride=2),
+        reread("features.18", kernel_size=3, padding=1),
         reread("features.20", kernel_size=3, padding=1),
         reread("features.20", kernel_size=2),
         other_layer("features.20", "MaxPool2d", kernel_size=4),
@@ -336,15 +323,6 @@ first_halves = Claim(
 
 
 @first_halves.judged(
-    subject=FORMULAS,
-    on=PROOF,
-    flipped_by=WRONG_SIZES,
-)
-def half_of_one_more(formulas: Formulas, _: Proof) -> None:
-    for_all(lambda n: formulas.output_size(n, 3, 2, 1) == (n + 1) / 2, low=1, what="a side")
-
-
-@first_halves.judged(
     subject=LISTING,
     on=Sample("images up to 33 pixels", [(3, 4), (4, 7), (7, 12), (31, 33), (32, 32)]),
     flipped_by=reread_each("features.0", padding=0, stride=1, kernel_size=1, dilation=2),
@@ -353,6 +331,14 @@ def rows_and_columns_are_halved(listing: Listing, size: Size) -> None:
     halves = ((size[0] + 1) // 2, (size[1] + 1) // 2)
     found = size_after(features_of(listing)[0], size)
     assert found == halves, f"{size} gives {found}"
+
+
+proved(
+    first_halves,
+    lambda formulas, n: formulas.output_size(n, 3, 2, 1) == (n + 1) / 2,
+    low=1,
+    flipped_by=WRONG_SIZES,
+)
 
 
 def size_after(layer: nn.Module, size: Size, channels: int = 3) -> Size:
@@ -372,15 +358,6 @@ pools_tile = Claim(
 )
 
 
-@pools_tile.judged(
-    subject=FORMULAS,
-    on=PROOF,
-    flipped_by=[wrong_formulas.output_size_off_by_one, wrong_formulas.stride_forgotten],
-)
-def half_rounded_down(formulas: Formulas, _: Proof) -> None:
-    for_all(lambda n: formulas.output_size(n, 2, 2) == n / 2, low=2, what="a side")
-
-
 def in_windows_side_by_side(pool: nn.Module, size: Size) -> None:
     """Assert that one pixel alone shows in one output, that of its 2x2 window, or in none."""
     import torch
@@ -394,12 +371,9 @@ def in_windows_side_by_side(pool: nn.Module, size: Size) -> None:
     same(shown, expected, "what each pixel alone gives")
 
 
-POOLED = Sample("maps up to 5x8", [(2, 2), (4, 6), (5, 7), (3, 8)])
-
-
 @pools_tile.judged(
     subject=LISTING,
-    on=POOLED,
+    on=Sample("maps up to 5x8", [(2, 2), (4, 6), (5, 7), (3, 8)]),
     flipped_by=[
         reread("features.6", stride=1),
         *reread_each("features.13", stride=1, ceil_mode=True),
@@ -413,52 +387,12 @@ def listed_pools_tile(listing: Listing, size: Size) -> None:
         in_windows_side_by_side(pool, size)
 
 
-@pools_tile.judged(
-    subject=LAYERS,
-    on=POOLED,
-    flipped_by=[
-        wrong_formulas.layer(
-            "stride of one by default",
-            "MaxPool2d",
-            lambda f, kernel_size, stride=1: f(kernel_size, stride),
-        ),
-        wrong_formulas.layer(
-            "rounding up by default",
-            "MaxPool2d",
-            lambda f, kernel_size: f(kernel_size, ceil_mode=True),
-        ),
-    ],
+proved(
+    pools_tile,
+    lambda formulas, n: formulas.output_size(n, 2, 2) == n / 2,
+    low=2,
+    flipped_by=[wrong_formulas.output_size_off_by_one, wrong_formulas.stride_forgotten],
 )
-def pools_tile_by_default(layers: Layers, size: Size) -> None:
-    in_windows_side_by_side(layers.MaxPool2d(kernel_size=2), size)
-
-
-changes_channels = Claim(
-    "handwritten-listing/last-1x1-convolution-narrows-384-maps-to-256",
-    says="The last convolution of 1x1 turns 384 maps into 256 of the same size.",
-    cites=["004:98"],
-    recorded=Holds(),
-)
-
-
-@changes_channels.judged(
-    subject=LISTING,
-    on=["line 98"],
-    flipped_by=[
-        reread("features.18", out_channels=384),
-        reread("features.18", kernel_size=3, padding=1),
-        *reread_each("features.18", padding=1, stride=2, groups=2, bias=False),
-    ],
-)
-def line_narrows(listing: Listing, _: str) -> None:
-    import torch
-
-    layer = features_of(listing)[18]
-    maps = layer(torch.empty(2, 384, 4, 5, device="meta"))
-    assert maps.shape == (2, 256, 4, 5), f"the maps are {tuple(maps.shape)}"
-    weights = {name: tuple(weight.shape) for name, weight in layer.named_parameters()}
-    assert weights == {"weight": (256, 384, 1, 1), "bias": (256,)}, f"the weights are {weights}"
-
 
 keep_size = Claim(
     "handwritten-listing/other-convolutions-keep-the-size",
@@ -473,9 +407,8 @@ KEEPING = [f"features.{at}" for at in (2, 4, 7, 9, 11, 14, 16, 18)]
     subject=LISTING,
     on=KEEPING,
     flipped_by=[
-        *(reread(key, stride=2) for key in KEEPING),
+        *(reread(key, stride=2, padding=3) for key in KEEPING),
         *(reread(key, padding=3) for key in KEEPING),
-        reread("features.14", stride=2, padding=3),
         reread("features.7", dilation=2),
     ],
 )
@@ -485,15 +418,12 @@ def line_keeps_the_size(listing: Listing, key: str) -> None:
     assert found == (9, 12), f"{key} turns 9x12 into {found}"
 
 
-@keep_size.judged(
-    subject=FORMULAS,
-    on=PROOF,
+proved(
+    keep_size,
+    lambda formulas, n: (formulas.output_size(n, 3, 1, 1) == n) & (formulas.output_size(n, 1) == n),
+    low=1,
     flipped_by=[wrong_formulas.output_size_off_by_one, wrong_formulas.padding_counted_once],
 )
-def size_is_kept(formulas: Formulas, _: Proof) -> None:
-    for_all(lambda n: formulas.output_size(n, 3, 1, 1) == n, low=1, what="3x3 on a side")
-    for_all(lambda n: formulas.output_size(n, 1, 1, 0) == n, low=1, what="1x1 on a side")
-
 
 # Which images it takes ----------------------------------------------------------------------------
 
@@ -554,26 +484,21 @@ def ten_scores_for_each(listing: Listing, sizes: tuple[int, int, int]) -> None:
     assert scores == (sizes[0], 10), f"{sizes[1]}x{sizes[2]} gives {scores}"
 
 
-@other_sizes.judged(
-    subject=FORMULAS,
-    on=PROOF,
-    flipped_by=WRONG_SIZES,
-)
-def one_value_a_map_remains(formulas: Formulas, _: Proof) -> None:
-    import z3
-
-    def one_remains(side: Any) -> Any:
-        averaged = formulas.output_size(side_of_the_last_maps(formulas, side), 4, 4)
-        return (averaged == 1) == z3.And(side >= 31, side <= 62)
-
-    for_all(one_remains, low=1, what="a side")
-
-
 def side_of_the_last_maps(formulas: Formulas, side: Any) -> Any:
     """Follow the side of an image, a number or a symbol, to the maps that are averaged."""
     halved = formulas.output_size(side, 3, 2, 1)
     return formulas.output_size(formulas.output_size(halved, 2, 2), 2, 2)
 
+
+proved(
+    other_sizes,
+    lambda formulas, side: (
+        (formulas.output_size(side_of_the_last_maps(formulas, side), 4, 4) == 1)
+        == ((side >= 31) & (side <= 62))
+    ),
+    low=1,
+    flipped_by=WRONG_SIZES,
+)
 
 # Averaging and the linear layer -------------------------------------------------------------------
 
@@ -612,20 +537,14 @@ def listed_pool_is_global(listing: Listing, size: Size) -> None:
     close(pooled, maps.mean(axis=(2, 3), keepdims=True), what)
 
 
-@averages_all.judged(
-    subject=FORMULAS,
-    on=PROOF,
+proved(
+    averages_all,
+    lambda formulas, side: (
+        (side_of_the_last_maps(formulas, side) == 4) == ((side >= 31) & (side <= 38))
+    ),
+    low=1,
     flipped_by=WRONG_SIZES,
 )
-def four_rows_reach_the_pool(formulas: Formulas, _: Proof) -> None:
-    import z3
-
-    for_all(
-        lambda side: (side_of_the_last_maps(formulas, side) == 4) == z3.And(side >= 31, side <= 38),
-        low=1,
-        what="a side",
-    )
-
 
 replaces_linear = Claim(
     "handwritten-listing/averages-instead-of-a-linear-layer",
@@ -744,36 +663,33 @@ sets_outputs = Claim(
     cites=["004:75", "004:103"],
     recorded=Refuted(instead="handwritten-listing/has-ten-outputs-whatever-the-classes"),
 )
-
-
-@sets_outputs.judged(
-    subject=LISTING,
-    on=CLASSES,
-    flipped_by=[reread("classifier", out_features="num_classes")],
-)
-def outputs_follow_the_classes(listing: Listing, num_classes: int) -> None:
-    count = passed(built(listing, num_classes), 1, 32, 32)[-1].output_shape[1]
-    assert count == num_classes, f"num_classes={num_classes} gives {count} outputs"
-
-
 ten_outputs = Claim(
     "handwritten-listing/has-ten-outputs-whatever-the-classes",
     says="The network has ten outputs, whatever number of classes its constructor takes.",
     cites=["004:75", "004:103"],
     recorded=Holds(),
 )
+as_many_as_classes = reread("classifier", out_features="num_classes")
+
+
+def outputs(listing: Listing, num_classes: int) -> int:
+    """Count the outputs of the network that is made for a number of classes."""
+    return passed(built(listing, num_classes), 1, 32, 32)[-1].output_shape[1]
+
+
+@sets_outputs.judged(subject=LISTING, on=CLASSES, flipped_by=[as_many_as_classes])
+def outputs_follow_the_classes(listing: Listing, num_classes: int) -> None:
+    count = outputs(listing, num_classes)
+    assert count == num_classes, f"num_classes={num_classes} gives {count} outputs"
 
 
 @ten_outputs.judged(
     subject=LISTING,
     on=CLASSES,
-    flipped_by=[
-        reread("classifier", out_features="num_classes"),
-        reread("classifier", out_features=100),
-    ],
+    flipped_by=[as_many_as_classes, reread("classifier", out_features=100)],
 )
 def outputs_are_ten(listing: Listing, num_classes: int) -> None:
-    count = passed(built(listing, num_classes), 1, 32, 32)[-1].output_shape[1]
+    count = outputs(listing, num_classes)
     assert count == 10, f"num_classes={num_classes} gives {count} outputs"
 
 
@@ -811,7 +727,7 @@ runs_with_names = Claim(
     "handwritten-listing/runs-once-its-names-are-defined",
     says="The class statement runs; its base and the default of its argument, unlike the body of "
     "its constructor, are evaluated at once.",
-    cites=["004:74-75"],
+    cites=["004:74-76"],
     recorded=HoldsIf("nn is imported before", "NUM_CLASSES is defined before"),
 )
 
@@ -999,20 +915,6 @@ no_modes = Claim(
 
 
 @no_modes.judged(
-    subject=LISTING,
-    on=["the lines"],
-    flipped_by=[
-        other_layer("features.12", "Dropout", p=0.5),
-        other_layer("features.1", "BatchNorm2d", num_features=64),
-    ],
-)
-def lines_have_neither(listing: Listing, _: str) -> None:
-    layers = {line.layer for line in listing.values()}
-    only = {"Conv2d", "ReLU", "MaxPool2d", "AvgPool2d", "Linear"}
-    assert layers == only, f"the layers are {', '.join(sorted(layers))}"
-
-
-@no_modes.judged(
     subject=MODELS_WITH_WEIGHTS,
     on=["handwritten-nin"],
     flipped_by=[
@@ -1031,175 +933,3 @@ def modes_agree(models: Models, name: str) -> None:
         evaluated, trained = (network.train(mode)(images).numpy() for mode in (False, True))
     close(trained, evaluated, "the network in training")
     assert differs(evaluated[0], evaluated[1]), "two images have the same scores"
-
-
-# What it reaches ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """An accuracy as printed, in percent, and the number of test images behind it."""
-
-    percent: str
-    images: int
-
-
-Accuracies = Mapping[str, Accuracy]
-BEST: Accuracies = {"best": Accuracy("76.570", images=10_000)}
-STATED = Subject("stated accuracy", lambda: BEST)
-
-
-def stated_as(**values: str | int) -> Fault[Accuracies]:
-    """Return a fault that reads the accuracy otherwise."""
-    told = ", ".join(f"{name} {value}" for name, value in values.items())
-    return perturbed(f"{told} stated", "best", **values)
-
-
-possible = Claim(
-    "handwritten-listing/accuracy-is-possible-on-10000-images",
-    says="76.570 % is a possible accuracy on the 10,000 test images of CIFAR-10, where accuracies "
-    "are 0.01 points apart: 7,657 are right.",
-    cites=["004:112"],
-    recorded=Holds(),
-)
-
-
-@possible.judged(
-    subject=STATED,
-    on=["best"],
-    flipped_by=[stated_as(percent="76.575"), stated_as(percent="76.580"), stated_as(images=1_000)],
-)
-def share_is_whole(stated: Accuracies, which: str) -> dict[str, int]:
-    accuracy = stated[which]
-    right = Fraction(accuracy.percent) / 100 * accuracy.images
-    assert right == 7_657, f"{float(right)} images"
-    assert Fraction(100, accuracy.images) == Fraction("0.01"), f"{accuracy.images} images"
-    return {"right": int(right)}
-
-
-resolved = Claim(
-    "handwritten-listing/accuracy-is-resolved-to-its-last-digit",
-    says="The accuracy, given with three decimals, can differ in the last of them.",
-    cites=["004:112"],
-    recorded=Refuted(instead="handwritten-listing/accuracy-is-possible-on-10000-images"),
-)
-
-
-@resolved.judged(
-    subject=STATED,
-    on=["best"],
-    flipped_by=[stated_as(images=100_000), stated_as(percent="76.57")],
-)
-def one_image_shows_in_the_last_digit(stated: Accuracies, which: str) -> None:
-    accuracy = stated[which]
-    digit = Fraction(1, 10 ** len(accuracy.percent.partition(".")[2]))
-    one_image = Fraction(100, accuracy.images)
-    assert one_image <= digit, f"one image is {float(one_image)} points, the digit {float(digit)}"
-
-
-uncertain = Claim(
-    "handwritten-listing/accuracy-is-known-to-0.8-points",
-    says="From 10,000 images an accuracy of 76.57 % is known to 0.8 points, either way: the 95 % "
-    "confidence interval reaches from 75.73 to 77.39 %.",
-    cites=["004:112"],
-    recorded=Holds(),
-)
-
-
-@uncertain.judged(
-    subject=STATED,
-    on=["best"],
-    flipped_by=[stated_as(images=40_000), stated_as(percent="96.570")],
-)
-def wilson_interval_is_as_wide(stated: Accuracies, which: str) -> dict[str, float]:
-    accuracy = stated[which]
-    share, images, z = float(Fraction(accuracy.percent) / 100), accuracy.images, 1.959964
-    middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = (
-        z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / (1 + z**2 / images)
-    )
-    low, high = 100 * (middle - half), 100 * (middle + half)
-    assert (round(low, 2), round(high, 2)) == (75.73, 77.39), f"{low:.2f} to {high:.2f} %"
-    return {"low": low, "high": high}
-
-
-def known_as(key: str, value: str) -> Fault[Mapping[str, Fact]]:
-    """Return a fault that changes the value of a fact."""
-    return perturbed(f"{key} of {value}", key, value=value)
-
-
-shows_gain = Claim(
-    "handwritten-listing/shows-the-gain-of-network-in-network",
-    says="The example shows that Network in Network raised the accuracy on CIFAR-10: its error is "
-    "below that of the networks before.",
-    cites=["004:10", "004:112"],
-    recorded=Refuted(instead="handwritten-listing/has-twice-the-error-of-the-paper"),
-)
-
-
-def error_of_the_example() -> Fraction:
-    """Return the error that the stated accuracy leaves, in percent."""
-    return 100 - Fraction(BEST["best"].percent)
-
-
-@shows_gain.judged(
-    subject=FACTS,
-    on=["earlier/cifar10-error"],
-    flipped_by=[known_as("earlier/cifar10-error", "30.0")],
-)
-def error_is_below_the_earlier(facts: Mapping[str, Fact], key: str) -> None:
-    error, earlier = float(error_of_the_example()), float(facts[key].value)
-    assert error < earlier, f"{error:.2f} % error is more than {earlier} % before"
-
-
-twice_the_error = Claim(
-    "handwritten-listing/has-twice-the-error-of-the-paper",
-    says="The error of the example is more than twice that of the networks before, and that of the "
-    "paper's network, without augmentation.",
-    cites=["004:112", "nin-paper:table-1"],
-    recorded=Holds(),
-)
-
-
-@twice_the_error.judged(
-    subject=FACTS,
-    on=["earlier/cifar10-error", "nin/cifar10-error"],
-    flipped_by=[known_as("earlier/cifar10-error", "12.0"), known_as("nin/cifar10-error", "12.0")],
-)
-def error_is_more_than_twice(facts: Mapping[str, Fact], key: str) -> dict[str, float]:
-    times = float(error_of_the_example() / Fraction(facts[key].value))
-    assert times > 2, f"{times:.2f} times the error"
-    return {"times": times}
-
-
-REACHES = "the network reaches 76.57 %"
-
-AWAITED = (
-    awaited(
-        "handwritten-listing/reaches-76.57-in-its-best-epoch",
-        says="The network reaches a test accuracy of 76.57 % in the best of its epochs.",
-        cites=["004:112"],
-        needs="the best epoch of each of 6 runs of the listing as printed: holds if the 95 % "
-        "confidence interval of their mean lies above 76.57, refuted if below",
-        arms={"handwritten": 6},
-        reading_of=REACHES,
-    ),
-    awaited(
-        "handwritten-listing/ends-at-76.57",
-        says="76.57 % is the test accuracy with which the training of the network typically ends.",
-        cites=["004:112"],
-        needs="the last epoch of each of 6 runs of the listing as printed: holds if the prediction "
-        "interval for one more run contains 76.57 and reaches at most 0.75 points either way",
-        arms={"handwritten": 6},
-        reading_of=REACHES,
-    ),
-    awaited(
-        "handwritten-listing/is-as-accurate-as-the-papers-network",
-        says="The network is as accurate as that of the paper.",
-        cites=["004:10", "004:70", "004:112"],
-        needs="Welch's test on the final test errors of 6 runs each of the two networks: refuted "
-        "if the 95 % confidence interval of their difference lies beyond 0.3 points, holds if "
-        "within",
-        arms={"handwritten": 6, "cifar10": 6},
-    ),
-)

@@ -1,123 +1,44 @@
-"""1x1 convolutions: a fully connected layer at each pixel, and what follows from that.
+"""1x1 convolutions: a fully connected layer at each pixel, positions and channels.
 
-Document 000 (lines 11, 13 and 35), document 001 (lines 56, 69 to 72, 101 and 158 to 162) and
-document 004 (lines 31 and 122 to 125).
+Documents 000 (lines 11, 13 and 35), 001 (lines 56, 69 to 72, 101 and 158 to 162), 002 (lines 5,
+8 to 11 and 24), 003 (lines 23 and 72) and 004 (lines 31 and 122 to 125).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import strategies as st
 
-from claims.cases import POINTWISE, Convolution, convolutions, integers, pairs, wide
+from claims._pointwise import (
+    IN_PLACE,
+    KERNELS,
+    SPATIAL_POINTWISE,
+    WRONG_VALUES,
+    maps_of,
+    pixels,
+)
+from claims.cases import POINTWISE, Convolution, integers, wide
 from claims.checks import Array, same
-from claims.core.claim import PROOF, Claim, Domain, Proof, Sample
+from claims.core.claim import PROOF, Claim, Fault, Proof, Sample
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults import formulas as wrong_formulas
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
-from claims.subjects import (
-    FORMULAS,
-    LAYERS,
-    MODELS,
-    OPERATORS,
-    Formulas,
-    Layers,
-    Models,
-)
+from claims.subjects import FORMULAS, LAYERS, MODELS, OPERATORS, Formulas, Layers, Models
 from nin_ref import oracle
 from nin_ref.operators import Operators
 
 if TYPE_CHECKING:
     from torch import nn
 
-SPATIAL_POINTWISE = convolutions(
-    "1x1 convolutions of 1 to 3 images, 1 to 6 channels, maps up to 9x9, any stride, padding and "
-    "dilation",
-    {
-        "batch": (2, 1),
-        "in_channels": (3, 4, 1),
-        "out_channels": (5, 2, 3),
-        "height": (4, 7),
-        "width": (4, 9, 6),
-        "stride": ((1, 1), (2, 3), (3, 1), (1, 2)),
-        "padding": ((0, 0), (1, 2), (2, 0), (0, 1)),
-        "dilation": ((1, 1), (3, 2)),
-    },
-    {
-        "batch": st.integers(1, 3),
-        "in_channels": st.integers(1, 4),
-        "out_channels": st.integers(1, 6),
-        "height": st.integers(1, 9),
-        "width": st.integers(1, 9),
-        "stride": st.just((1, 1)) | pairs(1, 3),
-        "padding": st.just((0, 0)) | pairs(0, 2),
-        "dilation": pairs(1, 3),
-    },
-)
-SMALL_POINTWISE = convolutions(
-    "1x1 convolutions of 1 to 3 images, 1 to 5 channels, maps of 1x1 to 3x3",
-    {
-        "batch": (2, 1),
-        "in_channels": (3, 4, 1),
-        "out_channels": (5, 2),
-        "height": (1,),
-        "width": (1, 3),
-    },
-    {
-        "batch": st.integers(1, 3),
-        "in_channels": st.integers(1, 5),
-        "out_channels": st.integers(1, 5),
-        "height": st.integers(1, 3),
-        "width": st.integers(1, 3),
-    },
-)
-KERNELS = convolutions(
-    "convolutions of 1 to 3 images, 1 to 5 channels, maps of 4x4 to 9x9, kernels up to 3x3, any "
-    "stride and padding",
-    {
-        "batch": (2, 1),
-        "in_channels": (5, 2, 1),
-        "out_channels": (4, 1),
-        "height": (6, 7),
-        "width": (9, 6),
-        "kernel": ((1, 1), (3, 3), (1, 3), (3, 1), (2, 3)),
-        "stride": ((1, 1), (2, 1), (1, 3)),
-        "padding": ((0, 0), (1, 2), (1, 0), (0, 1)),
-    },
-    {
-        "batch": st.integers(1, 3),
-        "in_channels": st.integers(1, 5),
-        "out_channels": st.integers(1, 4),
-        "height": st.integers(4, 9),
-        "width": st.integers(4, 9),
-        "kernel": pairs(1, 3),
-        "stride": pairs(1, 3),
-        "padding": st.just((0, 0)) | pairs(0, 2),
-    },
-)
-
-
-def pixels(maps: Array) -> Array:
-    """Read maps [N, C, H, W] as samples [N * H * W, C], one for each pixel."""
-    return maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
-
-
-def maps_of(rows: Array, c: Convolution) -> Array:
-    """Put samples back where `pixels` took them from."""
-    return rows.reshape(c.batch, c.height, c.width, -1).transpose(0, 3, 1, 2)
-
-
 # The kernel and its sum ---------------------------------------------------------------------------
 
 kernel_spans_channels = Claim(
     "pointwise/kernel-spans-all-channels",
     says="The kernel of a 1x1 convolution really measures 1 x 1 x number of input channels.",
-    cites=["000:11"],
+    cites=["000:11", "002:5", "002:24"],
     recorded=HoldsIf("groups = 1"),
 )
 
@@ -181,15 +102,7 @@ dot_product = Claim(
 @dot_product.judged(
     subject=OPERATORS,
     on=POINTWISE,
-    flipped_by=[
-        faults.channel_ignored,
-        faults.last_image_ignored,
-        faults.weight_transposed,
-        faults.shifted,
-        faults.axes_swapped,
-        faults.one_more_padding,
-        faults.conv2d_in_float32,
-    ],
+    flipped_by=[*WRONG_VALUES, faults.shifted, faults.one_more_padding],
 )
 def position_by_position(ops: Operators, c: Convolution) -> None:
     x, kernels = wide(c.x), c.weight[:, :, 0, 0]
@@ -236,28 +149,6 @@ def other_elements_do_not_matter(ops: Operators, c: Convolution) -> None:
         same(y[0, :, 0, 0], expected, "the first pixel")
 
 
-MIXING_POINTWISE = convolutions(
-    "1x1 convolutions of 1 to 3 images, 1 to 6 channels in 1 or 2 groups, some weights zero",
-    {
-        "batch": (2, 1),
-        "in_channels": (4, 2),
-        "out_channels": (2, 6),
-        "height": (3, 4),
-        "width": (5, 2),
-        "groups": (1, 2),
-        "seed": (26, 0, 29),  # of these only 0 draws weights of zero
-    },
-    {
-        "batch": st.integers(1, 3),
-        "in_channels": st.sampled_from([1, 2, 3, 4, 6]),
-        "out_channels": st.sampled_from([1, 2, 4, 6]),
-        "height": st.integers(1, 5),
-        "width": st.integers(1, 5),
-        "groups": st.sampled_from([1, 2]),
-    },
-)
-
-
 def with_zeros(c: Convolution) -> Array:
     """Return weights that are zero where the case has a five, its stand-in for a zero."""
     return np.where(c.weight == 5, 0.0, c.weight)
@@ -266,14 +157,23 @@ def with_zeros(c: Convolution) -> Array:
 mixes_all_channels = Claim(
     "pointwise/mixes-all-channels",
     says="Every value that a 1x1 convolution puts out depends on all input channels at its pixel.",
-    cites=["000:11"],
+    cites=["000:11", "002:10", "002:11", "002:24", "003:72"],
     recorded=HoldsIf("groups = 1", "no weight is zero"),
 )
 
 
 @mixes_all_channels.judged(
     subject=OPERATORS,
-    on=MIXING_POINTWISE,
+    on=Sample(
+        "1x1 convolutions of 2 to 6 channels in 1 or 2 groups, with weights of zero and without",
+        [
+            Convolution(2, 4, 6, 3, 5, seed=26),
+            Convolution(1, 2, 6, 4, 2, seed=29),
+            Convolution(2, 3, 2, 4, 5, seed=26),
+            Convolution(2, 4, 6, 3, 5),  # this seed draws weights of zero
+            Convolution(2, 4, 6, 3, 5, groups=2, seed=26),
+        ],
+    ),
     when={
         "groups = 1": lambda c: c.groups == 1,
         "no weight is zero": lambda c: bool(with_zeros(c).all()),
@@ -306,7 +206,7 @@ weighted_sums = Claim(
     "pointwise/gives-weighted-sums-of-the-maps-before",
     says="What a convolution computes from the maps of the layer before are weighted sums of them, "
     "one weight a map.",
-    cites=["000:35"],
+    cites=["000:35", "002:24"],
     recorded=HoldsIf("the kernel is 1x1"),
 )
 
@@ -315,14 +215,7 @@ weighted_sums = Claim(
     subject=OPERATORS,
     on=KERNELS,
     when={"the kernel is 1x1": lambda c: c.kernel == (1, 1)},
-    flipped_by=[
-        faults.neighbours_mixed,
-        faults.shifted,
-        faults.weight_by_position,
-        faults.weight_transposed,
-        faults.last_image_ignored,
-        faults.rectified,
-    ],
+    flipped_by=[*WRONG_VALUES, faults.shifted, faults.weight_by_position, faults.rectified],
 )
 def maps_lie_in_the_span(ops: Operators, c: Convolution) -> None:
     x, same_size = wide(c.x), (c.kernel[0] // 2, c.kernel[1] // 2)
@@ -342,9 +235,9 @@ LIKE_FULLY_CONNECTED = "a 1x1 convolution is equivalent to a fully connected lay
 
 per_pixel_linear = Claim(
     "pointwise/is-a-linear-layer-per-pixel",
-    says="A 1x1 convolution applies one and the same affine map, that of a fully connected layer "
-    "with the same weights, to the channels of every pixel.",
-    cites=["000:11", "001:56", "001:69-70", "001:72"],
+    says="A 1x1 convolution is a fully connected layer with the same weights, one affine map for "
+    "all pixels: each pixel is a sample, each channel a feature.",
+    cites=["000:11", "001:56", "001:69-70", "001:72", "002:24"],
     recorded=Holds(),
     reading_of=LIKE_FULLY_CONNECTED,
 )
@@ -354,15 +247,10 @@ per_pixel_linear = Claim(
     subject=OPERATORS,
     on=POINTWISE,
     flipped_by=[
+        *WRONG_VALUES,
         faults.bias_missing,
         faults.bias_subtracted,
-        faults.channel_ignored,
-        faults.last_image_ignored,
-        faults.weight_transposed,
         faults.weight_by_position,
-        faults.neighbours_mixed,
-        faults.axes_swapped,
-        faults.conv2d_in_float32,
         faults.wrong(
             "weights rounded to float32",
             "conv2d",
@@ -381,16 +269,7 @@ def convolution_equals_linear_on_pixels(ops: Operators, c: Convolution) -> None:
         same(ops.conv2d(x, weight, c.bias), maps_of(expected, c), "the convolution")
 
 
-pixels_are_samples = Claim(
-    "pointwise/pixels-are-samples-and-channels-features",
-    says="A fully connected layer that takes each pixel for a sample and each channel for a "
-    "feature computes the 1x1 convolution.",
-    cites=["001:56"],
-    recorded=Holds(),
-)
-
-
-@pixels_are_samples.judged(
+@per_pixel_linear.judged(
     subject=OPERATORS,
     on=POINTWISE,
     flipped_by=[
@@ -522,13 +401,7 @@ is_whole_image_linear = Claim(
 @is_whole_image_linear.judged(
     subject=OPERATORS,
     on=POINTWISE,
-    flipped_by=[
-        faults.neighbours_mixed,
-        faults.bias_missing,
-        faults.weight_transposed,
-        faults.axes_swapped,
-        faults.conv2d_in_float32,
-    ],
+    flipped_by=[*WRONG_VALUES, faults.bias_missing],
 )
 def kronecker_product_gives_the_maps(ops: Operators, c: Convolution) -> None:
     x, positions = wide(c.x), c.height * c.width
@@ -542,7 +415,7 @@ equals_whole_image_linear = Claim(
     "pointwise/equals-whole-image-linear",
     says="A fully connected layer on the flattened image is a 1x1 convolution with the weights of "
     "the first pixel.",
-    cites=["001:69"],
+    cites=["001:69", "002:5"],
     recorded=HoldsIf("the map is 1x1"),
     reading_of=LIKE_FULLY_CONNECTED,
 )
@@ -550,7 +423,16 @@ equals_whole_image_linear = Claim(
 
 @equals_whole_image_linear.judged(
     subject=OPERATORS,
-    on=SMALL_POINTWISE,
+    on=Sample(
+        "1x1 convolutions of 1 or 2 images, maps of 1x1 to 3x2",
+        [
+            Convolution(2, 3, 5, 1, 1),
+            Convolution(1, 4, 2, 1, 1),
+            Convolution(3, 1, 5, 1, 1),
+            Convolution(2, 3, 5, 1, 3),
+            Convolution(1, 4, 2, 3, 2),
+        ],
+    ),
     when={"the map is 1x1": lambda c: c.height * c.width == 1},
     flipped_by=[
         faults.neighbours_mixed,
@@ -655,7 +537,7 @@ PASSED_ON = "a 1x1 convolution passes the spatial information on"
 relates_no_positions = Claim(
     "pointwise/relates-no-positions",
     says="A 1x1 convolution relates no two positions: a change at one leaves all others alone.",
-    cites=["001:56", "004:124"],
+    cites=["001:56", "004:124", "002:10"],
     recorded=Holds(),
 )
 
@@ -694,7 +576,7 @@ keeps_layout = Claim(
     "pointwise/keeps-everything-in-its-place",
     says="Where the input of a 1x1 convolution changes, there and only there its output changes.",
     cites=["004:124"],
-    recorded=HoldsIf("stride 1", "no padding"),
+    recorded=HoldsIf(*IN_PLACE),
     reading_of=PASSED_ON,
 )
 
@@ -702,10 +584,7 @@ keeps_layout = Claim(
 @keeps_layout.judged(
     subject=OPERATORS,
     on=SPATIAL_POINTWISE,
-    when={
-        "stride 1": lambda c: c.stride == (1, 1),
-        "no padding": lambda c: c.padding == (0, 0),
-    },
+    when=IN_PLACE,
     flipped_by=[
         faults.shifted,
         faults.axes_swapped,
@@ -810,8 +689,8 @@ def change_passes_a_stack_in_place(layers: Layers, mode: str) -> None:
 keeps_height_and_width = Claim(
     "pointwise/keeps-height-and-width",
     says="The output of a 1x1 convolution is as high and as wide as its input.",
-    cites=["001:69"],
-    recorded=HoldsIf("stride 1", "no padding"),
+    cites=["001:69", "002:8"],
+    recorded=HoldsIf(*IN_PLACE),
 )
 
 
@@ -841,10 +720,7 @@ def no_size_is_changed(formulas: Formulas, _: Proof) -> None:
 @keeps_height_and_width.judged(
     subject=OPERATORS,
     on=SPATIAL_POINTWISE,
-    when={
-        "stride 1": lambda c: c.stride == (1, 1),
-        "no padding": lambda c: c.padding == (0, 0),
-    },
+    when=IN_PLACE,
     flipped_by=[
         faults.stride_ignored,
         faults.padding_ignored,
@@ -875,11 +751,11 @@ stride_samples = Claim(
     subject=OPERATORS,
     on=SPATIAL_POINTWISE,
     flipped_by=[
+        *WRONG_VALUES,
         faults.stride_ignored,
         faults.stride_swapped,
         faults.shifted,
         faults.bias_missing,
-        faults.conv2d_in_float32,
     ],
 )
 def every_stride_th_pixel(ops: Operators, c: Convolution) -> None:
@@ -901,11 +777,11 @@ padding_adds_biases = Claim(
     subject=OPERATORS,
     on=SPATIAL_POINTWISE,
     flipped_by=[
+        *WRONG_VALUES,
         faults.padding_ignored,
         faults.padded_by_edge,
         faults.one_more_padding,
         faults.bias_missing,
-        faults.conv2d_in_float32,
     ],
 )
 def border_holds_biases(ops: Operators, c: Convolution) -> None:
@@ -951,7 +827,7 @@ one_map_per_filter = Claim(
     "pointwise/gives-one-map-for-each-filter",
     says="A 1x1 convolution gives as many channels as it has filters, whatever the input has: each "
     "filter makes one map.",
-    cites=["001:69"],
+    cites=["001:69", "002:9", "002:24", "003:23", "003:72"],
     recorded=Holds(),
 )
 
@@ -991,14 +867,17 @@ def pointwise_layers(model: nn.Module) -> list[nn.Conv2d]:
     return [layer for layer in found if layer.kernel_size == (1, 1)]
 
 
-def first_widened(model: nn.Module) -> None:
-    """Let the first 1x1 convolution double the channels, and the one after it halve them."""
-    import torch
+def with_outputs(name: str, outputs: Callable[[int, int], int]) -> Fault[Models]:
+    """Return a surgery on all 1x1 convolutions: `outputs` of their outputs and inputs."""
 
-    first, second = pointwise_layers(model)[:2]
-    first.out_channels, second.in_channels = 2 * first.out_channels, 2 * second.in_channels
-    first.weight = torch.nn.Parameter(torch.cat([first.weight, first.weight]))
-    second.weight = torch.nn.Parameter(torch.cat([second.weight, second.weight], dim=1))
+    def change(model: nn.Module) -> None:
+        from torch import nn
+
+        for layer in pointwise_layers(model):
+            wanted = outputs(layer.out_channels, layer.in_channels)
+            layer.weight = nn.Parameter(layer.weight[:1].expand(wanted, -1, -1, -1))
+
+    return surgeries.surgery(name, change)
 
 
 @networks_keep_channels.judged(
@@ -1007,7 +886,7 @@ def first_widened(model: nn.Module) -> None:
     when={"the network is the lecture's": lambda name: name == "lecture-nin"},
     flipped_by=[
         surgeries.outputs_doubled,
-        surgeries.surgery("first 1x1 convolution widened", first_widened),
+        with_outputs("1x1 layers keep the channels", lambda outputs, inputs: inputs),
     ],
 )
 def one_by_one_layers_keep_channels(models: Models, name: str) -> dict[str, int]:
@@ -1018,421 +897,57 @@ def one_by_one_layers_keep_channels(models: Models, name: str) -> dict[str, int]
     return {"1x1 layers": len(sizes)}
 
 
-# Images of one channel ----------------------------------------------------------------------------
+CHANNELS_CHANGED = "a 1x1 convolution changes the number of channels"
 
-MEANINGLESS = "a 1x1 convolution of a two-dimensional signal is meaningless"
-
-only_scales = Claim(
-    "pointwise/only-scales-and-shifts-the-image",
-    says="All that a 1x1 convolution gives is the image with another contrast and brightness.",
-    cites=["000:11"],
-    recorded=HoldsIf("the image has one channel"),
-    reading_of=MEANINGLESS,
+changes_channel_count = Claim(
+    "pointwise/changes-the-channel-count",
+    says="A 1x1 convolution always changes the number of channels.",
+    cites=["002:9"],
+    recorded=Refuted(instead="pointwise/gives-one-map-for-each-filter"),
+    reading_of=CHANNELS_CHANGED,
 )
 
 
-@only_scales.judged(
-    subject=OPERATORS,
-    on=POINTWISE,
-    when={"the image has one channel": lambda c: c.in_channels == 1},
+@changes_channel_count.judged(
+    subject=MODELS,
+    on=Sample("networks with 1x1 convolutions", ["cifar10-nin", "shufflenet_v2_x1_0"]),
     flipped_by=[
-        faults.channel_ignored,
-        faults.neighbours_mixed,
-        faults.axes_swapped,
-        faults.weight_by_position,
-        faults.bias_missing,
-        faults.rectified,
-        faults.wrong(
-            "values cut off at a million", "conv2d", lambda f, *a, **o: f(*a, **o).clip(-1e6, 1e6)
+        with_outputs(
+            "no 1x1 layer keeps the channels",
+            lambda outputs, inputs: 2 * outputs if outputs == inputs else outputs,
         ),
     ],
 )
-def every_map_is_the_image_rescaled(ops: Operators, c: Convolution) -> None:
-    x, contrast, brightness = wide(c.x), c.weight[:, 0], c.bias[:, np.newaxis, np.newaxis]
-    same(ops.conv2d(x, c.weight, c.bias), contrast * x[:, :1] + brightness, "the convolution")
-
-
-folds_into_the_next = Claim(
-    "pointwise/folds-into-the-convolution-after-it",
-    says="Directly before another convolution a 1x1 convolution, biases included, adds nothing: "
-    "with other weights the other convolution alone gives the same.",
-    cites=["000:11"],
-    recorded=HoldsIf("the convolution after it is not padded"),
-    reading_of=MEANINGLESS,
-)
-
-
-@folds_into_the_next.judged(
-    subject=OPERATORS,
-    on=KERNELS,
-    when={"the convolution after it is not padded": lambda c: c.padding == (0, 0)},
-    flipped_by=[
-        faults.bias_missing,
-        faults.kernel_flipped,
-        faults.stride_swapped,
-        faults.last_image_ignored,
-        faults.rectified,
-        faults.conv2d_in_float32,
-        faults.wrong(
-            "images in reverse order", "conv2d", lambda f, *a, **o: f(*a, **o)[::-1].copy()
-        ),
-    ],
-)
-def one_kernel_replaces_two(ops: Operators, c: Convolution) -> None:
-    x = wide(integers(c.seed + 4, c.batch, 2, c.height, c.width))
-    before = Convolution(c.batch, 2, c.in_channels, c.height, c.width, seed=c.seed + 5)
-    hidden = ops.conv2d(x, before.weight, before.bias)
-    same(hidden, oracle.conv2d(x, before.weight, before.bias), "the 1x1 convolution")
-    folded = np.einsum("ohyx,hc->ocyx", c.weight, before.weight[:, :, 0, 0])
-    bias = np.einsum("ohyx,h->o", c.weight, before.bias) + c.bias
-    expected = oracle.conv2d(x, folded, bias, **c.options)
-    same(ops.conv2d(hidden, c.weight, c.bias, **c.options), expected, "the pair of convolutions")
-
-
-linear_in_one_channel = Claim(
-    "pointwise/stays-linear-in-one-channel-with-relu",
-    says="To an image of one channel 1x1 convolutions with a ReLU between them do nothing that a "
-    "linear filter could not.",
-    cites=["000:11"],
-    recorded=Refuted(instead="pointwise/gives-absolute-values-of-one-channel"),
-    reading_of=MEANINGLESS,
-)
-
-
-def signs_apart(ops: Operators, x: Array) -> Array:
-    """Part one channel into x and -x, rectify both, and add them."""
-    apart, together = np.array([1.0, -1.0]), np.array([1.0, 1.0])
-    hidden = ops.relu(ops.conv2d(x, apart.reshape(2, 1, 1, 1)))
-    return ops.conv2d(hidden, together.reshape(1, 2, 1, 1))
-
-
-@linear_in_one_channel.judged(subject=OPERATORS, on=POINTWISE, flipped_by=[faults.relu_missing])
-def the_pair_is_additive(ops: Operators, c: Convolution) -> None:
-    x = abs(c.x[:, :1]) + 1
-    up, down, middle = (signs_apart(ops, part) for part in (x, -x, 0 * x))
-    same(up + down, 2 * middle, "f(x) + f(-x)")
-
-
-absolute_values = Claim(
-    "pointwise/gives-absolute-values-of-one-channel",
-    says="Two 1x1 convolutions with a ReLU between them can take the absolute value of an image of "
-    "one channel, which no linear filter can.",
-    cites=["000:11"],
-    recorded=Holds(),
-)
-
-
-@absolute_values.judged(
-    subject=OPERATORS,
-    on=POINTWISE,
-    flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_absolute,
-        faults.relu_capped,
-        faults.wrong("smooth ReLU", "relu", lambda f, x: x / (1 + np.exp(-x.clip(-50, 50)))),
-        faults.channel_ignored,
-        faults.shifted,
-        faults.conv2d_in_float32,
-    ],
-)
-def the_pair_is_the_absolute_value(ops: Operators, c: Convolution) -> None:
-    for x in (c.x[:, :1], wide(c.x[:, :1])):
-        same(signs_apart(ops, x), abs(x), "the pair of layers")
-
-
-# ReLU and non-linearity ---------------------------------------------------------------------------
-
-relu_bends = Claim(
-    "pointwise/relu-after-it-makes-it-nonlinear",
-    says="A ReLU after a 1x1 convolution makes the map non-linear.",
-    cites=["000:13", "001:101", "001:162"],
-    recorded=HoldsIf("the biases do not outweigh the weighted sums"),
-)
-
-
-BENT = Convolution(batch=2, in_channels=3, out_channels=4, height=5, width=7)
-
-
-def sums_prevail(bias: int) -> bool:
-    """Whether some weighted sum in each channel of `BENT` is larger than the bias."""
-    largest = abs(oracle.conv2d(BENT.x, BENT.weight)).max(axis=(0, 2, 3))
-    return bool((largest > abs(bias)).all())
-
-
-@relu_bends.judged(
-    subject=OPERATORS,
-    on=Domain(
-        "a 1x1 convolution of 3 to 4 channels with biases of -1000 to 1000",
-        covering=[0, 5, -5, 1000, -1000],
-        strategy=st.integers(-60, 60),
-    ),
-    when={"the biases do not outweigh the weighted sums": sums_prevail},
-    flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_absolute,
-        faults.relu_capped,
-        faults.bias_missing,
-        faults.channel_ignored,
-    ],
-)
-def midpoint_is_missed(ops: Operators, bias: int) -> None:
-    biases, zero = np.full(BENT.out_channels, float(bias)), 0 * BENT.x
-    sums = oracle.conv2d(BENT.x, BENT.weight)
-    up, down, middle = (
-        ops.relu(ops.conv2d(x, BENT.weight, biases)) for x in (BENT.x, -BENT.x, zero)
-    )
-    for y, total in ((up, sums), (down, -sums), (middle, 0 * sums)):
-        same(y, np.maximum(total + bias, 0), "the rectified convolution")
-    missed = (up + down != 2 * middle).any(axis=(0, 2, 3))
-    assert missed.all(), f"with biases of {bias} channel {missed.argmin()} stays affine"
-
-
-two_layers_bend = Claim(
-    "pointwise/two-layers-are-nonlinear-by-themselves",
-    says="Two 1x1 layers after each other are non-linear because they are two.",
-    cites=["001:101"],
-    recorded=Refuted(instead="pointwise/stack-is-one-convolution"),
-)
-
-
-@two_layers_bend.judged(
-    subject=OPERATORS,
-    on=Sample("pairs of 1x1 layers of 3 to 4 to 6 channels, by seed", [1, 2, 3]),
-    flipped_by=[faults.weight_by_input, faults.rectified],
-)
-def pair_misses_the_midpoint(ops: Operators, seed: int) -> None:
-    first = Convolution(batch=2, in_channels=3, out_channels=4, height=5, width=7, seed=seed)
-    second = Convolution(batch=2, in_channels=4, out_channels=6, height=5, width=7, seed=seed)
-    up, down, middle = (
-        ops.conv2d(ops.conv2d(x, first.weight, first.bias), second.weight, second.bias)
-        for x in (first.x, -first.x, 0 * first.x)
-    )
-    assert (up + down != 2 * middle).any(), (
-        "f(x) + f(-x) = 2 f(0) in all 420 values, as for an affine map"
+def no_one_by_one_layer_keeps_channels(models: Models, name: str) -> None:
+    sizes = [layer.weight.shape[:2] for layer in pointwise_layers(models(name))]
+    kept = [inputs for outputs, inputs in sizes if outputs == inputs]
+    assert not kept, (
+        f"{len(kept)} of {len(sizes)} in {name} keep it, such as {kept[0]} to {kept[0]}"
     )
 
 
-stack_collapses = Claim(
-    "pointwise/stack-is-one-convolution",
-    says="Without an activation between them, a convolution and two 1x1 convolutions after it are "
-    "together one convolution, with the kernel of the first and the product of the weights.",
-    cites=["001:101"],
+raises_and_lowers = Claim(
+    "pointwise/raises-and-lowers-the-channel-count",
+    says="1x1 convolutions serve to raise the number of channels and to lower it: ResNet-50 "
+    "and SqueezeNet have some of either kind.",
+    cites=["002:9"],
     recorded=Holds(),
+    reading_of=CHANNELS_CHANGED,
 )
 
 
-@stack_collapses.judged(
-    subject=OPERATORS,
-    on=KERNELS,
-    flipped_by=[
-        faults.bias_missing,
-        faults.kernel_transposed,
-        faults.stride_swapped,
-        faults.neighbours_mixed,
-        faults.channel_ignored,
-        faults.rectified,
-        faults.conv2d_in_float32,
-    ],
-)
-def weights_multiply(ops: Operators, c: Convolution) -> None:
-    x = wide(c.x)
-    second, third = integers(c.seed + 4, 3, c.out_channels), integers(c.seed + 5, 2, 3)
-    second_bias, third_bias = integers(c.seed + 6, 3, low=1), integers(c.seed + 7, 2, low=1)
-    y = ops.conv2d(x, c.weight, c.bias, **c.options)
-    y = ops.conv2d(y, second[:, :, np.newaxis, np.newaxis], second_bias)
-    y = ops.conv2d(y, third[:, :, np.newaxis, np.newaxis], third_bias)
-    product = np.einsum("ph,ho,ocij->pcij", third, second, c.weight)
-    bias = third @ (second @ c.bias + second_bias) + third_bias
-    same(y, oracle.conv2d(x, product, bias, **c.options), "the stack")
-
-
-STACKS = {
-    "one layer, ReLU": (1, True),
-    "two layers, ReLU": (2, True),
-    "one layer, no ReLU": (1, False),
-    "two layers, no ReLU": (2, False),
-}
-
-stacking_bends_more = Claim(
-    "pointwise/stacking-layers-adds-nonlinearity",
-    says="Both one and two stacked 1x1 layers add non-linearity: with two channels each they draw "
-    "functions of more linear pieces than one layer fewer can have.",
-    cites=["001:158-162", "004:31"],
-    recorded=HoldsIf("a ReLU follows each layer"),
-)
-
-
-@stacking_bends_more.judged(
-    subject=OPERATORS,
-    on=list(STACKS),
-    when={"a ReLU follows each layer": lambda stack: STACKS[stack][1]},
-    flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_capped,
-        faults.bias_missing,
-        faults.neighbours_mixed,
-        faults.axes_swapped,
-    ],
-)
-def tents_are_folded(ops: Operators, stack: str) -> dict[str, int]:
-    depth, rectified = STACKS[stack]
-    points = np.arange(65.0)  # the pixels of an image of one channel
-    y, weights = points.reshape(1, 1, 5, 13), np.array([[1.0], [1.0]])
-    tent = np.array([[2.0, -4.0]])
-    for _ in range(depth):
-        y = ops.conv2d(y, weights[:, :, np.newaxis, np.newaxis], np.array([0.0, -32.0]))
-        y = ops.relu(y) if rectified else y
-        weights = np.vstack([tent, tent])
-    drawn = ops.conv2d(y, tent[:, :, np.newaxis, np.newaxis]).reshape(-1)
-    pieces = 1 + int(np.count_nonzero(np.diff(drawn, n=2)))
-    # A layer of two ReLUs bends each piece of the layers before it twice at most.
-    most_before = 3 ** (depth - 1)
-    assert pieces > most_before, f"{stack}: {pieces} linear pieces of at least {most_before + 1}"
-    zigzag = points * 2**depth
-    same(drawn, abs(zigzag - 128 * (zigzag / 128).round()), "the zigzag")
-    return {"linear pieces": pieces, "at most with a layer fewer": most_before}
-
-
-# The two 1x1 layers of a NiN block as a perceptron ------------------------------------------------
-
-perceptron_per_pixel = Claim(
-    "pointwise/two-with-relu-are-a-perceptron-per-pixel",
-    says="Two 1x1 convolutions with ReLUs act at each pixel as a multilayer perceptron with one "
-    "hidden layer on the channels: two fully connected layers, each with a ReLU.",
-    cites=["001:56", "001:70", "001:72", "001:101"],
-    recorded=Holds(),
-)
-
-
-def through_layers(ops: Operators, x: Array, layers: list[tuple[Array, Array]]) -> Array:
-    """Run 1x1 convolutions with a ReLU after each."""
-    for weight, bias in layers:
-        x = ops.relu(ops.conv2d(x, weight, bias))
-    return x
-
-
-@perceptron_per_pixel.judged(
-    subject=OPERATORS,
-    on=POINTWISE,
-    flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_absolute,
-        faults.relu_capped,
-        faults.bias_missing,
-        faults.weight_transposed,
-        faults.neighbours_mixed,
-        faults.conv2d_in_float32,
-    ],
-)
-def pixels_run_through_a_perceptron(ops: Operators, c: Convolution) -> None:
-    x, out = wide(c.x), Convolution(1, c.out_channels, 3, 1, 1, seed=c.seed + 4)
-    rows = pixels(x)
-    for layer in (c, out):
-        rows = np.maximum(rows @ layer.weight[:, :, 0, 0].T + layer.bias, 0)
-    y = through_layers(ops, x, [(c.weight, c.bias), (out.weight, out.bias)])
-    same(y, maps_of(rows, c), "the stack")
-
-
-TWO_HIDDEN_LAYERS = "two 1x1 layers make a multilayer perceptron with two hidden layers"
-
-
-def rectified_kernels(model: nn.Module) -> Iterator[list[tuple[int, ...]]]:
-    """Yield for each block of a network the kernels of its convolutions that a ReLU follows."""
-    from torch import nn
-
-    for block in model.children():
-        if isinstance(block, nn.Sequential):
-            yield [
-                layer.kernel_size
-                for layer, after in pairwise(block)
-                if isinstance(layer, nn.Conv2d) and isinstance(after, nn.ReLU)
-            ]
-
-
-two_hidden_alone = Claim(
-    "pointwise/two-layers-alone-have-two-hidden-layers",
-    says="The two 1x1 layers of a NiN block by themselves, of which the second gives the output, "
-    "are on the channels of each pixel a multilayer perceptron with two hidden layers.",
-    cites=["001:162"],
-    recorded=Refuted(instead="pointwise/two-with-relu-are-a-perceptron-per-pixel"),
-    reading_of=TWO_HIDDEN_LAYERS,
-)
-
-
-def third_layer_appended(model: nn.Module) -> None:
-    """Give every block one more 1x1 convolution with a ReLU."""
-    from torch import nn
-
-    for block in model.children():
-        if isinstance(block, nn.Sequential):
-            block.extend([nn.Conv2d(8, 8, 1, device="meta"), nn.ReLU()])
-
-
-third_layer = surgeries.surgery("a third 1x1 layer in each block", third_layer_appended)
-
-
-@two_hidden_alone.judged(
+@raises_and_lowers.judged(
     subject=MODELS,
-    on=["lecture-nin"],
-    flipped_by=[third_layer],
-)
-def pointwise_layers_but_the_last_are_hidden(models: Models, name: str) -> None:
-    for kernels in rectified_kernels(models(name)):
-        layers = kernels.count((1, 1))
-        assert layers - 1 == 2, f"{layers} 1x1 layers: {layers - 1} hidden, and the output layer"
-
-
-two_hidden_in_block = Claim(
-    "pointwise/block-has-two-hidden-layers",
-    says="A whole NiN block is, on the patch around each position, a multilayer perceptron with "
-    "two hidden layers.",
-    cites=["001:72", "001:162"],
-    recorded=Holds(),
-    reading_of=TWO_HIDDEN_LAYERS,
-)
-
-
-@two_hidden_in_block.judged(
-    subject=MODELS,
-    on=["lecture-nin"],
+    on=["resnet50", "squeezenet1_0"],
     flipped_by=[
-        surgeries.relu_layers_removed,
-        surgeries.last_convolution_removed,
-        third_layer,
+        with_outputs("no 1x1 layer lowers it", max),
+        with_outputs("no 1x1 layer raises it", min),
     ],
 )
-def layers_but_the_last_are_hidden(models: Models, name: str) -> dict[str, int]:
-    blocks = list(rectified_kernels(models(name)))
-    assert blocks, f"{name} has no blocks"
-    for kernels in blocks:
-        assert len(kernels) - 1 == 2, f"{len(kernels)} layers: {len(kernels) - 1} hidden"
-        assert kernels[1:] == [(1, 1), (1, 1)], f"the kernels are {kernels}"
-    return {"blocks": len(blocks), "hidden layers of each": 2}
-
-
-@two_hidden_in_block.judged(
-    subject=OPERATORS,
-    on=KERNELS,
-    flipped_by=[
-        faults.relu_missing,
-        faults.relu_leaky,
-        faults.relu_capped,
-        faults.bias_missing,
-        faults.kernel_flipped,
-        faults.stride_swapped,
-        faults.padding_ignored,
-        faults.conv2d_in_float32,
-    ],
-)
-def patches_run_through_a_perceptron(ops: Operators, c: Convolution) -> None:
-    sizes = ((c.out_channels, 5), (5, 2))
-    later = [Convolution(1, *pair, 1, 1, seed=c.seed + 4) for pair in sizes]
-    layers = [(one.weight, one.bias) for one in later]
-    x = wide(c.x)
-    y = through_layers(ops, ops.relu(ops.conv2d(x, c.weight, c.bias, **c.options)), layers)
-    expected = oracle.mlpconv(x, [(c.weight, c.bias), *layers], stride=c.stride, padding=c.padding)
-    same(y, expected, "the block")
+def either_kind_is_there(models: Models, name: str) -> dict[str, int]:
+    sizes = [layer.weight.shape[:2] for layer in pointwise_layers(models(name))]
+    raising = sum(outputs > inputs for outputs, inputs in sizes)
+    lowering = sum(outputs < inputs for outputs, inputs in sizes)
+    assert raising, f"no 1x1 convolution of {name} raises the number of channels"
+    assert lowering, f"no 1x1 convolution of {name} lowers the number of channels"
+    return {"raise it": raising, "lower it": lowering, "keep it": len(sizes) - raising - lowering}

@@ -175,6 +175,8 @@ def narrowed(model: nn.Module, divisor: int) -> nn.Module:
     """Return a VGG with fewer channels; the lecture trains its VGG with a quarter of them."""
     from torch import nn
 
+    if divisor == 1:
+        return model
     narrow = copy.deepcopy(model)
     channels = convolutions(model)[0].in_channels
     for name, wide in zip(surgeries.of_kind(model, "Conv2d"), convolutions(model), strict=True):

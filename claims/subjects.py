@@ -130,8 +130,10 @@ def model_on_meta(name: str) -> nn.Module:
         build: Callable[[], nn.Module] = getattr(models, OUR_MODELS[name])
     else:
         arguments: dict[str, Any] = {"weights": None}
-        if name == "googlenet":
+        if name in ("googlenet", "inception_v3"):
             arguments |= {"init_weights": False, "aux_logits": False}
+        if name in ("fcn_resnet50", "deeplabv3_resnet50"):
+            arguments |= {"weights_backbone": None}
         build = functools.partial(torchvision_models().get_model, name, **arguments)
     with torch.device("meta"):
         return build().eval()

@@ -9,6 +9,7 @@ it; torch is imported only there.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -169,7 +170,7 @@ def trace(model: nn.Module, *input_shape: int) -> list[LayerRecord]:
     weights = [*model.parameters(), *model.buffers()]
     if any(tensor.device.type != "meta" for tensor in weights):
         model = copy.deepcopy(model).to("meta")
-    dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+    dtype = next((p.dtype for p in model.parameters()), None)
     hooks = [
         layer.register_forward_hook(recorder(name))
         for name, layer in model.named_modules()
@@ -241,9 +242,7 @@ def gradient_support(
     image = torch.ones(input_shape, dtype=torch.float64, requires_grad=True)
     output = averaging(image)
     positions = tuple(output.shape[2:] or output.shape[1:])
-    if len(output_position) != len(positions) or not all(
-        0 <= index < size for index, size in zip(output_position, positions, strict=True)
-    ):
+    if output_position not in itertools.product(*map(range, positions)):
         raise ValueError(
             f"output_position must lie within the output's {positions}, got {output_position}"
         )

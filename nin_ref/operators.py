@@ -15,12 +15,12 @@ if TYPE_CHECKING:  # torch takes a second to import, and the contract alone does
     from torch import Tensor
 
 
-class Operators(Protocol):
+class Operators(Protocol):  # pragma: no mutate block
     """An implementation of the operators that the claims judge.
 
     Shapes and formulas are those of the function of the same name in `nin_ref.oracle`. Results are
-    contiguous and have the floating point type of the first argument. A class may leave out
-    methods; what it raises for arguments that do not fit is its own affair.
+    contiguous and have the floating point type of the first argument. Arguments stay as they were.
+    A class may leave out methods; what it raises for arguments that do not fit is its own affair.
     """
 
     def conv2d(
@@ -48,6 +48,19 @@ class Operators(Protocol):
         groups: int = 1,
     ) -> tuple[Array, Array, Array]:
         """Return the gradients of input, weight and bias of `conv2d`: document 001, line 72."""
+
+    def deform_conv2d(
+        self,
+        x: Array,
+        offset: Array,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: Pair = (1, 1),
+        padding: Pair = (0, 0),
+        dilation: Pair = (1, 1),
+    ) -> Array:
+        """Convolve with taps moved by [N, 2 * groups * kh * kw, H', W']: document 003, line 58."""
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         """Multiply the last axis of [..., F] by [O, F] and add [O]: document 001, line 68."""
@@ -85,6 +98,9 @@ class Operators(Protocol):
 
     def global_avg_pool2d(self, x: Array) -> Array:
         """Reduce [N, C, H, W] to the mean of each map, [N, C]: document 000, line 41."""
+
+    def channel_shuffle(self, x: Array, groups: int) -> Array:
+        """Deal out the channels of the groups of [N, C, H, W] in turn: document 003, line 78."""
 
     def batch_norm(
         self, x: Array, mean: Array, variance: Array, weight: Array, bias: Array, *, eps: float
@@ -154,6 +170,28 @@ class TorchOperators:
 
         return self._gradients(convolve, x, weight, output_gradient)
 
+    def deform_conv2d(
+        self,
+        x: Array,
+        offset: Array,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: Pair = (1, 1),
+        padding: Pair = (0, 0),
+        dilation: Pair = (1, 1),
+    ) -> Array:
+        """Convolve as `Operators.deform_conv2d` says.
+
+        Raises:
+            ImportError: if torchvision, which has the operator, is not installed.
+        """
+        image, offsets, filters = map(self._tensor, (x, offset, weight))
+        shift = None if bias is None else self._tensor(bias)
+        return _array(
+            self._deform_conv2d(image, offsets, filters, shift, stride, padding, dilation)
+        )
+
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         """Apply a fully connected layer as `Operators.linear` says."""
         offset = None if bias is None else self._tensor(bias)
@@ -206,6 +244,10 @@ class TorchOperators:
         """Pool as `Operators.global_avg_pool2d` says."""
         return _array(self._functional.adaptive_avg_pool2d(self._tensor(x), 1).flatten(1))
 
+    def channel_shuffle(self, x: Array, groups: int) -> Array:
+        """Shuffle as `Operators.channel_shuffle` says."""
+        return _array(self._functional.channel_shuffle(self._tensor(x), groups))
+
     def batch_norm(
         self, x: Array, mean: Array, variance: Array, weight: Array, bias: Array, *, eps: float
     ) -> Array:
@@ -238,6 +280,26 @@ class TorchOperators:
         groups: int,
     ) -> "Tensor":
         return self._functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+    def _deform_conv2d(
+        self,
+        x: "Tensor",
+        offset: "Tensor",
+        weight: "Tensor",
+        bias: "Tensor | None",
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+    ) -> "Tensor":
+        try:
+            from torchvision.ops import deform_conv2d
+        except ImportError as error:
+            raise ImportError(
+                f"torchvision is needed and cannot be imported ({error}); "
+                "`pip install torchvision` gets it"
+            ) from error
+        output: Tensor = deform_conv2d(x, offset, weight, bias, stride, padding, dilation)
+        return output
 
     def _linear(self, x: "Tensor", weight: "Tensor", bias: "Tensor | None") -> "Tensor":
         return self._functional.linear(x, weight, bias)
@@ -331,6 +393,45 @@ class UnfoldOperators(TorchOperators):
         output = weight.reshape(groups, len(weight) // groups, -1) @ blocks
         output = output.reshape(len(x), len(weight), rows, columns)
         return output if bias is None else output + bias[:, None, None]
+
+    def _deform_conv2d(
+        self,
+        x: "Tensor",
+        offset: "Tensor",
+        weight: "Tensor",
+        bias: "Tensor | None",
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+    ) -> "Tensor":
+        kernel, extents = (weight.shape[2], weight.shape[3]), offset.shape[2:]
+        offsets = offset.reshape(len(x), -1, kernel[0] * kernel[1], 2, *extents)
+        frame = [
+            self._torch.arange(-margin, size + margin, dtype=x.dtype, device=x.device)
+            for size, margin in zip(x.shape[2:], padding, strict=True)
+        ]
+        grid = self._torch.stack(self._torch.meshgrid(*frame, indexing="ij"))
+        places = self._windows(grid[None], kernel, stride, dilation).swapaxes(1, 2) + offsets
+        samples = self._samples(x.reshape(len(x), offsets.shape[1], -1, *x.shape[2:]), places)
+        output = weight.flatten(1) @ samples.reshape(len(x), weight[0].numel(), -1)
+        output = output.reshape(len(x), len(weight), *extents)
+        return output if bias is None else output + bias[:, None, None]
+
+    def _samples(self, x: "Tensor", places: "Tensor") -> "Tensor":
+        """Interpolate maps [N, G, C, H, W] at places [N, G, T, 2, Y, X]: [N, G, C, T * Y * X]."""
+        height, width = x.shape[3:]
+        samples: Tensor = self._torch.zeros(())
+        for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            pixel = places.floor() + places.new_tensor(corner).reshape(2, 1, 1)
+            row, column = pixel.unbind(3)
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            share = (1 - (places - pixel).abs()).prod(3) * inside
+            index = (row * width + column).where(inside, 0).long()
+            read = x.flatten(3).gather(
+                3, index.flatten(2)[:, :, None].expand(-1, -1, x.shape[2], -1)
+            )
+            samples = samples + read * share.flatten(2)[:, :, None]
+        return samples
 
     def _linear(self, x: "Tensor", weight: "Tensor", bias: "Tensor | None") -> "Tensor":
         output = x @ weight.T

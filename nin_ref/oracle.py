@@ -92,6 +92,64 @@ def conv2d_gradients(
     )
 
 
+def deform_conv2d(
+    x: Array,
+    offset: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+) -> Array:
+    """Convolve with taps that read where their offsets point, between pixels if need be.
+
+    A tap reads at the place where it reads in `conv2d`, moved down and across by two offsets. The
+    value there is bilinear: a pixel at a distance of (dy, dx) has a share of
+    max(0, 1 - |dy|) * max(0, 1 - |dx|), and beyond the image all is zero. Input channels come in
+    equal groups with offsets of their own. Offsets are ordered by group, then by tap (row by row);
+    each tap has the one down before the one across.
+
+    Shapes: x [N, C, H, W], offset [N, 2 * groups * kh * kw, H', W'], weight [O, C, kh, kw],
+    bias [O], result [N, O, H', W'] with the extents of `output_size`.
+    Raises: ValueError also if offset has not the channels of a number of groups that divides C, or
+    no output position exists.
+    Source: document 003, lines 58 to 66; Dai et al., arXiv 1703.06211, section 2.1.
+    """
+    _check("x", x, "N", "C", "H", "W")
+    _check("weight", weight, "O", x.shape[1], "kh", "kw", like=x)
+    if bias is not None:
+        _check("bias", bias, len(weight), like=x)
+    kernel, size = _kernel(weight), x.shape[2:]
+    pairs = {"stride": stride, "padding": padding, "dilation": dilation}
+    for name, pair in pairs.items():
+        _check_pair(name, pair)
+    extents = list(map(output_size, size, kernel, *pairs.values()))
+    _check("offset", offset, len(x), "2 * groups * kh * kw", *extents, like=x)
+    groups, rest = divmod(offset.shape[1], 2 * kernel[0] * kernel[1])
+    if rest or x.shape[1] % groups:
+        raise ValueError(
+            f"offset must have 2 * groups * {kernel[0]} * {kernel[1]} channels for groups that "
+            f"divide {x.shape[1]}, got {offset.shape[1]}"
+        )
+    offsets = offset.reshape(len(x), groups, *kernel, 2, *extents)
+    images = _split(x, 1, groups)
+    top, left = (np.arange(extents[axis]) * stride[axis] - padding[axis] for axis in (0, 1))
+    output = np.zeros((len(x), len(weight), *extents), x.dtype)
+    for i, j in np.ndindex(*kernel):
+        down, across = offsets[:, :, i, j, 0], offsets[:, :, i, j, 1]
+        sampled = np.einsum(
+            "ngyxh,ngyxw,ngchw->ngcyx",
+            _shares(top[:, np.newaxis] + i * dilation[0] + down, size[0]),
+            _shares(left + j * dilation[1] + across, size[1]),
+            images,
+        )
+        output += np.einsum(
+            "ncyx,oc->noyx", sampled.reshape(len(x), -1, *extents), weight[..., i, j]
+        )
+    return output if bias is None else output + bias[:, np.newaxis, np.newaxis]
+
+
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """Give every output a weighted sum of all features of the last axis, plus its bias.
 
@@ -170,9 +228,9 @@ def avg_pool2d(
     _check("x", x, "N", "C", "H", "W")
     _check_pool_padding(kernel, padding)
     sums = _windows(x, kernel, stride, padding, ceil_mode=ceil_mode).sum(axis=(2, 3))
-    rows, columns = (
-        _counted_cells(*axis, include_padding=count_include_pad)
-        for axis in zip(sums.shape[2:], x.shape[2:], kernel, stride, padding, strict=True)
+    borders = padding if count_include_pad else (0, 0)
+    rows, columns = map(
+        _counted_cells, sums.shape[2:], x.shape[2:], kernel, stride, padding, borders
     )
     return np.asarray(sums / np.outer(rows, columns).astype(x.dtype))
 
@@ -196,6 +254,24 @@ def global_max_pool2d(x: Array) -> Array:
     """
     _check("x", x, "N", "C", "H", "W")
     return np.asarray(x.max(axis=(2, 3)))
+
+
+def channel_shuffle(x: Array, groups: int) -> Array:
+    """Deal out the channels of equal groups in turn: the first of each, the second of each.
+
+    Channel i of the result is channel (i mod groups) * C / groups + i div groups of x.
+
+    Shapes: x [N, C, H, W], the result of the same.
+    Raises: ValueError also if groups do not divide C.
+    Source: document 003, line 78; Zhang et al., arXiv 1707.01083, section 3.1.
+    """
+    _check("x", x, "N", "C", "H", "W")
+    channels = x.shape[1]
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups must divide {channels} channels, got {groups}")
+    position = np.arange(channels)
+    source = position % groups * (channels // groups) + position // groups
+    return np.asarray(x.take(source, axis=1))
 
 
 def batch_norm(
@@ -264,7 +340,7 @@ def cross_entropy(logits: Array, target: Array) -> Array:
     """
     _check("logits", logits, "N", "K")
     samples, classes = logits.shape
-    if target.shape != (samples,) or target.dtype.kind not in "iu":
+    if target.shape != (samples,) or not np.issubdtype(target.dtype, np.integer):
         raise ValueError(
             f"target must be an integer array [{samples}], got {target.dtype} {_axes(target.shape)}"
         )
@@ -315,7 +391,7 @@ def mlpconv(
     _check("x", x, "N", "C", "H", "W")
     if not weights:
         raise ValueError("weights must hold at least one (weight, bias), got none")
-    _check("weight of layer 0", weights[0][0], "O", x.shape[1], "kh", "kw", like=x)
+    _check("weight of layer 0", weights[0][0], "O", x.shape[1], "kh", "kw")
     kernel = _kernel(weights[0][0])
     columns = unfold(x, kernel, stride=stride, padding=padding)
     depth, window = x.shape[1], kernel
@@ -416,6 +492,11 @@ def _pad(x: Array, margins: tuple[Pair, Pair], fill: float) -> Array:
     return np.pad(x, ((0, 0), (0, 0), *margins), constant_values=fill)
 
 
+def _shares(places: Array, size: int) -> Array:
+    """Say how much of each pixel of an axis a bilinear sample at each place takes: [..., size]."""
+    return np.asarray(np.maximum(1 - np.abs(places[..., np.newaxis] - np.arange(size)), 0))
+
+
 def _split(array: Array, axis: int, groups: int) -> Array:
     """Split an axis into [groups, rest]."""
     shape = array.shape
@@ -423,10 +504,9 @@ def _split(array: Array, axis: int, groups: int) -> Array:
 
 
 def _counted_cells(
-    count: int, size: int, kernel: int, stride: int, padding: int, *, include_padding: bool
+    count: int, size: int, kernel: int, stride: int, padding: int, border: int
 ) -> Array:
-    """Count, for each window along one axis, the cells that an average divides by."""
-    border = padding if include_padding else 0
+    """Count the cells of each window along one axis that lie in the image and in its border."""
     start = np.arange(count) * stride - padding
     return np.minimum(start + kernel, size + border) - np.maximum(start, -border)
 
@@ -443,7 +523,7 @@ def _check_convolution(x: Array, weight: Array, groups: int) -> None:
         raise ValueError(
             f"groups must divide {channels} input and {filters} output channels, got {groups}"
         )
-    if weight.shape[1] != channels // groups:
+    if weight.shape[1] * groups != channels:
         raise ValueError(
             f"weight must have depth {channels // groups} for {channels} input channels in "
             f"{groups} groups, got {weight.shape[1]}"
@@ -453,7 +533,7 @@ def _check_convolution(x: Array, weight: Array, groups: int) -> None:
 def _check_pool_padding(kernel: Pair, padding: Pair) -> None:
     _check_pair("kernel", kernel)
     _check_pair("padding", padding)
-    if any(2 * p > k for k, p in zip(kernel, padding, strict=True)):
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(f"padding must be at most half of kernel {kernel}, got {padding}")
 
 
@@ -472,7 +552,7 @@ def _check(name: str, array: Array, *axes: str | int, like: Array | None = None)
     shape = array.shape
     if axes[0] == "...":
         axes = axes[1:]
-        shape = shape[len(shape) - len(axes) :] if len(axes) <= len(shape) else shape
+        shape = shape[len(shape) - len(axes) :]
     fits = len(shape) == len(axes) and all(
         isinstance(axis, str) or axis == size for axis, size in zip(axes, shape, strict=True)
     )

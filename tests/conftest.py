@@ -25,3 +25,8 @@ def toy(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
     (pytester.path / "pytest.ini").write_text(INI)
     yield pytester
     gc.unfreeze()  # the plugin leaves that to the end of the process, which here lives on
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Put the tests that run pytest last, so that a quicker one finds a fault first."""
+    items.sort(key=lambda item: "toy" in item.fixturenames)

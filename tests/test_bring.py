@@ -20,12 +20,14 @@ GRADIENT = np.ones((2, 6, 4, 2))
 CALLS: dict[str, tuple[Any, ...]] = {
     "conv2d": (X, WEIGHT),
     "conv2d_gradients": (X, WEIGHT, GRADIENT),
+    "deform_conv2d": (X, np.ones((2, 12, 4, 2)), WEIGHT),
     "linear": (X, np.ones((7, 4))),
     "linear_gradients": (X[:, 0, 0], np.ones((7, 4)), np.ones((2, 7))),
     "relu": (X,),
     "max_pool2d": (X, (2, 3)),
     "avg_pool2d": (X, (2, 3)),
     "global_avg_pool2d": (X,),
+    "channel_shuffle": (X, 3),
     "batch_norm": (X, *(np.ones(3),) * 4),
     "softmax": (X, 1),
     "cross_entropy": (X[:, :, 0, 0], np.array([0, 2])),
@@ -76,6 +78,25 @@ def test_what_breaks_the_protocol_is_said_in_a_sentence(name: str, change: Any, 
     with pytest.raises(SubjectError, match=says.replace("NAME", name)) as caught:
         getattr(checked, name)(*CALLS[name], **OPTIONS.get(name, {}))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_an_operator_that_changes_what_it_is_given_is_refused(position: int) -> None:
+    given = (X.copy(), WEIGHT.copy())
+
+    def careless(*arrays: Any, **_: Any) -> Any:
+        y = oracle.conv2d(*arrays)
+        arrays[position][0, 0, 0, 0] += 1
+        return y
+
+    checked = Checked(types.SimpleNamespace(conv2d=careless), "mine")
+    with pytest.raises(SubjectError, match=r"mine\.conv2d changed an array that it was given"):
+        checked.conv2d(*given)
+
+
+def test_not_a_number_is_no_change() -> None:
+    checked = Checked(types.SimpleNamespace(relu=oracle.relu), "mine")
+    np.testing.assert_array_equal(checked.relu(np.array([np.nan, -1.0])), [np.nan, 0])
 
 
 def test_gradients_come_as_a_tuple_of_three() -> None:

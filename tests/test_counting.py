@@ -146,6 +146,7 @@ def test_closed_forms_take_sympy_integers() -> None:
         )
         == 0
     )
+    assert conv2d_multiply_adds(channels, classes, 1, 1, 1, 1) == channels * classes
     assert receptive_field([(kernel, 2, 1), (3, 1, padding)]) == (kernel + 4 * padding, 2)
 
 
@@ -332,6 +333,11 @@ def test_gradient_support_keeps_the_geometry_of_max_pools(ceil_mode: bool, last:
         gradient_support(pool, (1, 1, 4, 4), output_position=(0, last + 1))
 
 
+def test_nothing_saturates_after_many_layers() -> None:
+    layers = [layer for _ in range(30) for layer in (nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))]
+    assert gradient_support(nn.Sequential(*layers, nn.Tanh()), (1, 1, 1, 1), output_position=(0, 0))
+
+
 def test_saturating_activations_do_not_hide_the_end_of_lenet() -> None:
     mask = gradient_support(lenet5(), (1, 1, 28, 28), output_position=(9,))
     assert mask.all()
@@ -404,11 +410,13 @@ def test_trace_records_each_layer() -> None:
         LayerRecord("3", "Linear", (3, 36), (3, 5), 185, 3 * 36 * 5),
     ]
     assert multiply_adds(model, 3, 2, 6, 7) == 3 * (4 * 7 * 6 * 3 + 36 * 5)
+    assert multiply_adds(nn.Linear(4, 1), 2, 4) == 8
     assert activation_count(model, 3, 2, 6, 7) == 3 * (2 * 6 * 4 * 7 + 2 * 6 * 2 * 3 + 5)
 
 
-def test_trace_leaves_the_model_as_it_was() -> None:
-    model = mlpconv_block(2, 3)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_trace_leaves_the_model_as_it_was(device: str) -> None:
+    model = mlpconv_block(2, 3).to(device)
     model[1].eval()
     flags = [module.training for module in model.modules()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -417,7 +425,8 @@ def test_trace_leaves_the_model_as_it_was() -> None:
     with pytest.raises(RuntimeError, match="channel"):
         trace(model, 1, 3, 4, 4)
     assert [module.training for module in model.modules()] == flags
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    if device == "cpu":
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(now is then for now, then in zip(model.parameters(), parameters, strict=True))
     assert not any(module._forward_hooks for module in model.modules())
 

@@ -37,6 +37,7 @@ def test_a_citation_names_a_place(text: str, expected: Citation) -> None:
         ("001:32-31", "out of range"),
         ("001:x", "neither a line nor a span"),
         ("001:-3", "neither a line nor a span"),
+        ("001:31:32", "'31:32' of '001' is neither a line nor a span"),
         ("paper:5", "has no place '5'; known: 4.2, table-1"),
     ],
 )
@@ -62,3 +63,13 @@ def test_places_overlap(one: str, other: str, expected: bool) -> None:
     first, second = parse_citation(one, DOCUMENTS), parse_citation(other, DOCUMENTS)
     assert first.covers(second) == expected
     assert second.covers(first) == expected
+
+
+def test_blank_lines_are_those_of_the_spans() -> None:
+    assert Document("a", "a", lines=9, blank="1 3-5 9").blank_lines == {1, 3, 4, 5, 9}
+
+
+@pytest.mark.parametrize("blank", ["10", "0", "3-2", "x", "1,2"])
+def test_a_span_that_is_not_in_the_document_is_refused(blank: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range|neither a line nor a span"):
+        _ = Document("a", "a", lines=9, blank=blank).blank_lines

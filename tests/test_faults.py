@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from claims.cases import CONVOLUTIONS, wide
+from claims.cases import CONVOLUTIONS, integers, wide
 from claims.core.claim import Fault
 from claims.faults import CATALOGUE
+from claims.faults import operators as faults
 from claims.faults.models import all_removed, of_kind, removed, surgery
 from claims.subjects import model_on_meta
 from nin_ref import counting, oracle
@@ -57,6 +58,42 @@ def test_a_wrong_convolution_is_wrong_on_the_covering_sample(fault: Fault[Any]) 
         if wrong.shape != right.shape or not np.array_equal(wrong, right):
             return
     pytest.fail(f"{fault.name} changes nothing on {len(CONVOLUTIONS.covering)} convolutions")
+
+
+def caught(fault: Fault[Any], method: str, *arguments: Any, **options: Any) -> bool:
+    """Whether a wrong operator says something else than the right one."""
+    right = getattr(oracle, method)(*arguments, **options)
+    wrong = getattr(fault.plant(oracle), method)(*arguments, **options)
+    return not np.array_equal(wrong, right)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [fault for fault in CATALOGUE["operators"] if "deform_conv2d" in vars(fault.plant(oracle))],
+    ids=lambda fault: fault.name,
+)
+def test_a_wrong_deformable_convolution_is_wrong(fault: Fault[Any]) -> None:
+    x, weight = wide(integers(1, 2, 4, 6, 5)), integers(2, 3, 4, 3, 2)
+    offset = integers(3, 2, 24, 4, 3, low=-9, high=9) / 4
+    assert caught(fault, "deform_conv2d", x, offset, weight, stride=(2, 2), padding=(2, 1))
+
+
+def test_a_border_that_is_repeated_changes_nothing_inside() -> None:
+    x, weight = integers(1, 1, 2, 6, 7, low=1), integers(2, 3, 2, 1, 1)
+    offset = np.zeros((1, 2, 6, 7))
+    offset[:, 0, 1:-1, 1:-1], offset[:, 1, 1:-1, 1:-1] = 0.5, -0.75
+    assert not caught(faults.border_repeated, "deform_conv2d", x, offset, weight)
+    offset[0, 0, 5, 3] = 0.5
+    assert caught(faults.border_repeated, "deform_conv2d", x, offset, weight)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [fault for fault in CATALOGUE["operators"] if "channel_shuffle" in vars(fault.plant(oracle))],
+    ids=lambda fault: fault.name,
+)
+def test_a_wrong_shuffle_is_wrong(fault: Fault[Any]) -> None:
+    assert caught(fault, "channel_shuffle", integers(1, 2, 6, 3, 5), 2)
 
 
 def test_layers_are_found_and_removed_by_class() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claims.core.claim import PROOF, Claim, Domain, Fault, Sample, Subject, case_json, case_label
 from claims.core.judge import Effort, judge
 from claims.core.results import entry, source_digest
-from claims.core.verdict import Holds, Verdict
+from claims.core.verdict import Holds, InsufficientEvidenceError, Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,10 @@ def test_every_judgement_that_has_the_case_checks_it() -> None:
     claim = seeing(seeing(a_claim(), [1, 2]), [2, 3])
     claim.check(2)
     assert SEEN == [2, 2]
+    SEEN.clear()
+    claim = seeing(seeing(seeing(a_claim(), Sample("a text", ["x"])), Sample("one", [1])), SIZES)
+    seeing(seeing(claim, Sample("five", [5])), [2]).check(2)
+    assert SEEN == [2, 2, 2]
 
 
 def test_a_stand_in_takes_the_place_of_the_subject() -> None:
@@ -156,9 +160,76 @@ def test_a_stand_in_takes_the_place_of_the_subject() -> None:
 def test_a_fault_is_planted_in_one_judgement_only() -> None:
     claim = seeing(seeing(a_claim(), [1]), [2])
     planted: list[Any] = []
-    fault: Fault[list[Any]] = Fault("elsewhere", lambda _: planted)
+
+    def plant(seen: list[Any]) -> list[Any]:
+        assert seen is SEEN
+        return planted
+
+    fault = Fault("elsewhere", plant)
     judge(claim, fault=fault, faulty=claim.judgements[1])
     assert (SEEN, planted) == ([1], [2])
+
+
+def test_a_proof_argues_for_all_sizes_at_once() -> None:
+    assert judge(seeing(a_claim(), PROOF)).cases == {"proofs": 1}
+    assert SEEN == [PROOF]
+
+
+def refuted(when: Any = None) -> tuple[Claim, list[int]]:
+    """Return a claim that is false of sizes above 20, and the heights that it has been asked."""
+    claim, asked = a_claim(), []
+
+    @claim.judged(subject=NOTHING, on=SIZES, when=when)
+    def low(_: list[Any], c: Size) -> None:
+        asked.append(c.height)
+        assert c.height <= 20, f"{c.height} is high"
+
+    return claim, asked
+
+
+def test_a_drawn_counterexample_is_made_small_and_ends_the_search() -> None:
+    claim, asked = refuted()
+    found = judge(claim)
+    shown = found.observation.counterexample
+    assert shown == Outcome({"height": 21}, false=True, message="21 is high")
+    first = next(number for number, height in enumerate(asked) if height > 20)
+    assert found.cases == {"covering": 2, "drawn": first - 1}
+
+
+def test_a_condition_that_excuses_every_failure_lets_the_search_go_on() -> None:
+    found = judge(refuted({"low": lambda c: c.height <= 20})[0])
+    assert found.cases == {"covering": 2, "drawn": 10}
+    assert found.observation.verdict == "holds-if"
+
+
+@pytest.mark.parametrize(
+    ("cases", "judged", "verdict"), [([1, 9, 2], 2, "refuted"), ([1, 5, 9, 2], 3, "refuted")]
+)
+def test_a_sample_is_judged_up_to_the_first_counterexample(
+    cases: list[int], judged: int, verdict: str
+) -> None:
+    claim = a_claim()
+
+    @claim.judged(subject=NOTHING, on=Sample("some", cases), when={"not 5": lambda n: n != 5})
+    def small(_: list[Any], n: int) -> None:
+        assert n < 5
+
+    found = judge(claim)
+    assert (found.cases, found.observation.verdict) == ({"covering": judged}, verdict)
+
+
+def test_missing_evidence_does_not_hide_a_counterexample() -> None:
+    claim = a_claim()
+
+    @claim.judged(subject=NOTHING, on=Sample("some", [1, 2, 3]))
+    def known(_: list[Any], n: int) -> None:
+        if n == 1:
+            raise InsufficientEvidenceError("no run of 1")
+        assert n == 2
+
+    found = judge(claim)
+    assert found.cases == {"covering": 3}
+    assert found.observation.verdict == "refuted"
 
 
 def test_the_strongest_grade_counts() -> None:

@@ -44,6 +44,14 @@ def test_a_line_shows_the_claims_that_cite_it(capsys: pytest.CaptureFixture[str]
     assert "classic-networks/vgg-has-four-blocks" in told(capsys, "001:89")
 
 
+def test_a_claim_is_found_under_the_id_it_had_before(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {REFUTED: ENTRIES[REFUTED] | {"renamed_from": "pointwise/old"}}
+    monkeypatch.setattr(results, "read", lambda path: entries)
+    assert told(capsys, "pointwise/old").startswith(f"{REFUTED}\n")
+
+
 def test_a_claim_shows_how_to_see_its_counterexample(capsys: pytest.CaptureFixture[str]) -> None:
     text = told(capsys, REFUTED)
     assert ENTRIES[REFUTED]["says"] in text

@@ -445,3 +445,8 @@ def test_layers_of_the_classic_nets() -> None:
 )
 def test_documented_multiply_adds(build: Builder, image: Shape, expected: int) -> None:
     assert multiply_adds(on_meta(build), 1, *image) == expected
+
+
+def test_an_mlpconv_layer_slides_by_one_over_an_image_without_padding() -> None:
+    assert shapes(mlpconv(2, (3, 4, 6), 3), 2, 5, 7)[-1] == (6, 3, 5)
+    assert shapes(nin_block(2, 6, 3), 2, 5, 7)[-1] == (6, 3, 5)

@@ -105,6 +105,60 @@ def test_convolution_and_its_gradients(
 
 @implementations
 @dtypes
+@pytest.mark.parametrize("offset_groups", [1, "in_channels"])
+@pytest.mark.parametrize(("shape", "filters", "kernel", "options"), CONVOLUTIONS)
+def test_deformable_convolution(
+    operators: Operators,
+    dtype: type[np.floating[Any]],
+    shape: tuple[int, ...],
+    filters: int,
+    kernel: Pair,
+    options: Options,
+    offset_groups: int | str,
+) -> None:
+    stride, padding, dilation = options["stride"], options["padding"], options["dilation"]
+    x, weight = integers(1, shape, dtype), integers(2, (filters, shape[1], *kernel), dtype)
+    bias = integers(3, (filters,), dtype)
+    groups = shape[1] if offset_groups == "in_channels" else 1
+    extents = map(oracle.output_size, shape[2:], kernel, stride, padding, dilation)
+    offset = integers(4, (shape[0], 2 * groups * kernel[0] * kernel[1], *extents), dtype) / 4
+    for arguments in ((x, offset, weight), (x, offset, weight, bias), (x, 0 * offset, weight)):
+        actual, expected = (
+            candidate.deform_conv2d(*arguments, stride=stride, padding=padding, dilation=dilation)
+            for candidate in (operators, ORACLE)
+        )
+        assert_same(actual, expected, exact=dtype == np.float64)
+
+
+@pytest.mark.parametrize("where", [0.125, 100.25, -99.5])
+def test_gradients_of_both_deformable_convolutions_agree(where: float) -> None:
+    import torch
+
+    x, weight = (torch.tensor(integers(seed, (2, 4, 5, 4))) for seed in (1, 2))
+    offset = torch.tensor(integers(3, (2, 2 * 2 * 20, 3, 3)) / 4 + where)
+    gradients = []
+    for operators in (TorchOperators(), UnfoldOperators()):
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, offset, weight)]
+        image, moved, filters = leaves
+        output = operators._deform_conv2d(image, moved, filters, None, (1, 2), (1, 2), (1, 1))
+        gradients.append(torch.autograd.grad((output**2).sum(), leaves))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_torchvision_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("torchvision", "torchvision.ops"):
+        monkeypatch.setitem(sys.modules, module, None)
+    x, weight = np.ones((1, 2, 3, 4)), np.ones((1, 2, 1, 1))
+    with pytest.raises(
+        ImportError, match=r"^torchvision is needed .*; `pip install torchvision` gets it$"
+    ):
+        TorchOperators().deform_conv2d(x, x, weight)
+    assert_same(UnfoldOperators().deform_conv2d(x, 0 * x, weight), 2 * x[:, :1], exact=True)
+
+
+@implementations
+@dtypes
 @pytest.mark.parametrize("leading", [(), (4,), (2, 3), (2, 3, 4)])
 def test_linear_and_its_gradients(
     operators: Operators, dtype: type[np.floating[Any]], leading: tuple[int, ...]
@@ -194,6 +248,10 @@ def test_operators_without_a_window(operators: Operators, dtype: type[np.floatin
         oracle.batch_norm(x, mean, variance, weight, bias, eps=0.5),
         exact=False,
     )
+    dealt = integers(6, (2, 6, 4, 5), dtype)
+    for groups in (1, 2, 3, 6):
+        shuffled = operators.channel_shuffle(dealt, groups)
+        assert_same(shuffled, oracle.channel_shuffle(dealt, groups), exact=True)
     for axis in (0, 1, 3, -1):
         assert_same(operators.softmax(x, axis), oracle.softmax(x, axis), exact=False)
 
@@ -208,6 +266,44 @@ def test_cross_entropy(
     assert_same(
         operators.cross_entropy(logits, target), oracle.cross_entropy(logits, target), exact=False
     )
+
+
+@implementations
+def test_options_left_out_are_those_of_the_oracle(operators: Operators) -> None:
+    x, weight, bias = integers(1, (3, 4, 6, 8)), integers(2, (2, 4, 3, 3)), integers(3, (2,))
+    assert_same(operators.conv2d(x, weight), oracle.conv2d(x, weight), exact=True)
+    offset = np.zeros((3, 18, 4, 6))
+    deformed = oracle.deform_conv2d(x, offset, weight, bias)
+    assert_same(operators.deform_conv2d(x, offset, weight, bias), deformed, exact=True)
+    for gradient, expected in zip(
+        operators.conv2d_gradients(x, weight, deformed),
+        oracle.conv2d_gradients(x, weight, deformed),
+        strict=True,
+    ):
+        assert_same(gradient, expected, exact=True)
+    largest = oracle.max_pool2d(x, (3, 3), stride=(2, 2))
+    average = oracle.avg_pool2d(x, (3, 3), stride=(2, 2))
+    assert_same(operators.max_pool2d(x, (3, 3), stride=(2, 2)), largest, exact=True)
+    assert_same(operators.avg_pool2d(x, (3, 3), stride=(2, 2)), average, exact=False)
+
+
+@pytest.mark.parametrize("kind", [TorchOperators, ChannelsLastOperators, UnfoldOperators])
+def test_all_is_computed_on_the_device_asked_for(kind: type[TorchOperators]) -> None:
+    operators, x = kind("meta"), np.ones((1, 2, 4, 5))  # a device whose tensors have no values
+    weight = np.ones((3, 2, 1, 1))
+    with pytest.raises(NotImplementedError, match="no data"):
+        operators.conv2d(x, weight, np.ones(3))
+    with pytest.raises(NotImplementedError, match="no data"):
+        operators.deform_conv2d(x, np.zeros((1, 2, 4, 5)), weight)
+    with pytest.raises(NotImplementedError, match="no data"):
+        operators.avg_pool2d(x, (2, 2), stride=(1, 1))
+
+
+@implementations
+def test_a_deformable_convolution_may_read_around_a_single_pixel(operators: Operators) -> None:
+    x, weight = np.full((1, 1, 1, 1), 8.0), np.ones((1, 1, 1, 1))
+    offset = np.array([0.25, -0.5]).reshape(1, 2, 1, 1)
+    assert operators.deform_conv2d(x, offset, weight).item() == 3
 
 
 @implementations
@@ -278,12 +374,14 @@ def test_contract_names_every_operator() -> None:
     assert OPERATORS == (
         "conv2d",
         "conv2d_gradients",
+        "deform_conv2d",
         "linear",
         "linear_gradients",
         "relu",
         "max_pool2d",
         "avg_pool2d",
         "global_avg_pool2d",
+        "channel_shuffle",
         "batch_norm",
         "softmax",
         "cross_entropy",

@@ -4,7 +4,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -167,6 +167,118 @@ def test_groups_see_their_own_block_of_channels_only() -> None:
     np.testing.assert_array_equal(oracle.conv2d(x, weight, groups=2), expected)
 
 
+class Deformation(NamedTuple):
+    """A deformable convolution with offsets in quarters of pixels, which keep all sums exact."""
+
+    shape: tuple[int, int, int, int]
+    filters: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        sizes = self.shape[2:], self.kernel, self.stride, self.padding, self.dilation
+        return tuple(map(oracle.output_size, *sizes))
+
+    @property
+    def x(self) -> Array:
+        return integers(1, self.shape)
+
+    @property
+    def offset(self) -> Array:
+        channels = 2 * self.groups * math.prod(self.kernel)
+        return integers(2, (self.shape[0], channels, *self.extents)) / 4
+
+    @property
+    def weight(self) -> Array:
+        return integers(3, (self.filters, self.shape[1], *self.kernel))
+
+
+DEFORMATIONS = [
+    Deformation((2, 3, 5, 4), 6, (1, 1)),
+    Deformation((1, 1, 4, 6), 1, (3, 2), padding=(1, 0)),
+    Deformation((2, 4, 7, 6), 3, (3, 2), stride=(2, 3), padding=(1, 2), dilation=(2, 1), groups=2),
+    Deformation((1, 3, 6, 8), 5, (2, 3), stride=(3, 1), padding=(2, 3), dilation=(1, 3), groups=3),
+]
+
+
+def interpolated(image: Array, down: float, across: float) -> float:
+    """Read an image [H, W] at a point by the areas that it shares with the pixels around it."""
+    value = 0.0
+    for row in (math.floor(down), math.floor(down) + 1):
+        for column in (math.floor(across), math.floor(across) + 1):
+            if 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
+                value += (1 - abs(down - row)) * (1 - abs(across - column)) * image[row, column]
+    return value
+
+
+@pytest.mark.parametrize("case", DEFORMATIONS)
+def test_deformable_convolution_is_what_a_loop_over_pixels_gives(case: Deformation) -> None:
+    x, offset, weight, bias = case.x, case.offset, case.weight, integers(4, (case.filters,))
+    output = oracle.deform_conv2d(x, offset, weight, bias, **case.options)
+    expected = np.empty_like(output)
+    for n, o, row, column in np.ndindex(*output.shape):
+        total = bias[o]
+        for c, i, j in np.ndindex(*weight.shape[1:]):
+            group = c * case.groups // x.shape[1]
+            tap = (group * case.kernel[0] + i) * case.kernel[1] + j
+            down, across = offset[n, 2 * tap : 2 * tap + 2, row, column]
+            down += row * case.stride[0] - case.padding[0] + i * case.dilation[0]
+            across += column * case.stride[1] - case.padding[1] + j * case.dilation[1]
+            total += weight[o, c, i, j] * interpolated(x[n, c], down, across)
+        expected[n, o, row, column] = total
+    assert output.dtype == np.float64
+    np.testing.assert_array_equal(output, expected)
+    without = oracle.deform_conv2d(x, offset, weight, **case.options)
+    np.testing.assert_array_equal(without, expected - bias[:, None, None])
+
+
+@pytest.mark.parametrize("case", DEFORMATIONS)
+def test_without_offsets_a_deformable_convolution_is_a_convolution(case: Deformation) -> None:
+    output = oracle.deform_conv2d(case.x, 0 * case.offset, case.weight, **case.options)
+    np.testing.assert_array_equal(output, oracle.conv2d(case.x, case.weight, **case.options))
+
+
+@pytest.mark.parametrize("case", DEFORMATIONS)
+def test_deformable_convolution_is_linear_in_image_and_weight(case: Deformation) -> None:
+    images, weights = (
+        (case.x, integers(5, case.shape)),
+        (case.weight, integers(6, case.weight.shape)),
+    )
+
+    def apply(x: Array, weight: Array) -> Array:
+        return oracle.deform_conv2d(x, case.offset, weight, **case.options)
+
+    mixed = apply(2 * images[0] + images[1], weights[0])
+    np.testing.assert_array_equal(
+        mixed, 2 * apply(images[0], weights[0]) + apply(images[1], weights[0])
+    )
+    mixed = apply(images[0], 2 * weights[0] + weights[1])
+    np.testing.assert_array_equal(
+        mixed, 2 * apply(images[0], weights[0]) + apply(images[0], weights[1])
+    )
+
+
+def test_first_offset_is_down_and_pixels_beyond_the_border_are_zero() -> None:
+    x = np.array([[[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]]])
+    one = np.ones((1, 1, 1, 1))
+    offset = np.zeros((1, 2, 2, 3))
+    offset[:, 0] = 1
+    np.testing.assert_array_equal(
+        oracle.deform_conv2d(x, offset, one), [[[[8, 16, 32], [0, 0, 0]]]]
+    )
+    offset[:, 0], offset[:, 1] = 0, 0.25
+    expected = [[[[1.25, 2.5, 3], [10, 20, 24]]]]
+    np.testing.assert_array_equal(oracle.deform_conv2d(x, offset, one), expected)
+
+
 @pytest.mark.parametrize("leading", [(), (4,), (2, 3)])
 def test_linear_and_its_gradients(leading: tuple[int, ...]) -> None:
     x, weight = integers(1, (*leading, 5)), integers(2, (6, 5))
@@ -246,6 +358,25 @@ def test_global_pools_reduce_each_map() -> None:
     x = np.array([[[[1.0, 2.0, 3.0], [4.0, 5.0, 9.0]], [[0.0, -6.0, 0.0], [0.0, 0.0, 0.0]]]])
     np.testing.assert_array_equal(oracle.global_avg_pool2d(x), [[4, -1]])
     np.testing.assert_array_equal(oracle.global_max_pool2d(x), [[9, 0]])
+
+
+def test_channel_shuffle_deals_the_groups_out_in_turn() -> None:
+    x = np.arange(6.0).reshape(1, 6, 1, 1) + np.array([0, 10]).reshape(2, 1, 1, 1)
+    for groups, order in ((1, "012345"), (2, "031425"), (3, "024135"), (6, "012345")):
+        shuffled = oracle.channel_shuffle(x, groups)
+        assert shuffled.flags["C_CONTIGUOUS"]
+        np.testing.assert_array_equal(shuffled, x[:, list(map(int, order))])
+
+
+@pytest.mark.parametrize("channels", range(1, 25))
+def test_a_channel_shuffle_is_a_transposed_table_and_can_be_undone(channels: int) -> None:
+    x = integers(channels, (2, channels, 3, 1))
+    for groups in range(1, channels + 1):
+        if channels % groups == 0:
+            shuffled = oracle.channel_shuffle(x, groups)
+            table = x.reshape(2, groups, channels // groups, 3, 1).swapaxes(1, 2)
+            np.testing.assert_array_equal(shuffled, table.reshape(x.shape))
+            np.testing.assert_array_equal(oracle.channel_shuffle(shuffled, channels // groups), x)
 
 
 def test_batch_norm_of_known_values() -> None:
@@ -349,6 +480,8 @@ def test_float32_stays_float32() -> None:
     results = [
         oracle.conv2d(x, weight, bias),
         *oracle.conv2d_gradients(x, weight, oracle.conv2d(x, weight)),
+        oracle.deform_conv2d(x, x[:, :2] / 4, weight, bias),
+        oracle.channel_shuffle(x, 3),
         oracle.linear(flat, x[0, :, 0], bias[:3]),
         *oracle.linear_gradients(flat, flat, flat[:, :2]),
         oracle.relu(x),
@@ -369,6 +502,7 @@ def test_float32_stays_float32() -> None:
 
 X = np.ones((2, 4, 5, 6))
 W = np.ones((6, 4, 3, 3))
+OFFSET = np.ones((2, 36, 3, 4))
 ROWS = np.ones((2, 3))
 CHANNELS = (np.ones(4),) * 4
 
@@ -448,6 +582,40 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: oracle.conv2d_gradients(X, W, np.ones((2, 6, 3, 4)), groups=3),
         "groups must divide 4 input and 6 output channels, got 3",
     ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET, W[:, :2]),
+        "weight must be a non-empty array [O, 4, kh, kw], got [6, 2, 3, 3]",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET, W, np.ones(4)),
+        "bias must be a non-empty array [6], got [4]",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET, W, padding=(1, 0)),
+        "offset must be a non-empty array [2, 2 * groups * kh * kw, 5, 4], got [2, 36, 3, 4]",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET.astype(np.float32), W),
+        "offset must have the dtype of x, float64, got float32",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET[:, :8], W),
+        "offset must have 2 * groups * 3 * 3 channels for groups that divide 4, got 8",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, np.tile(OFFSET[:, :18], (1, 3, 1, 1)), W),
+        "offset must have 2 * groups * 3 * 3 channels for groups that divide 4, got 54",
+    ),
+    (
+        lambda: oracle.deform_conv2d(X, OFFSET, W, stride=2),  # type: ignore[arg-type]
+        "stride must be two integers (height, width), got 2",
+    ),
+    (
+        lambda: oracle.channel_shuffle(ROWS, 3),
+        "x must be a non-empty array [N, C, H, W], got [2, 3]",
+    ),
+    (lambda: oracle.channel_shuffle(X, 3), "groups must divide 4 channels, got 3"),
+    (lambda: oracle.channel_shuffle(X, 0), "groups must divide 4 channels, got 0"),
     (
         lambda: oracle.linear(ROWS, np.ones((4, 2))),
         "weight must be a non-empty array [O, 3], got [4, 2]",
@@ -569,7 +737,7 @@ def test_refusals_name_what_came_and_what_was_expected(
 def test_every_public_function_states_shapes_and_source() -> None:
     functions = inspect.getmembers(oracle, inspect.isfunction)
     public = [(name, function) for name, function in functions if not name.startswith("_")]
-    assert len(public) == 17
+    assert len(public) == 19
     for name, function in public:
         text = function.__doc__ or ""
         assert "Source: " in text, name

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from claims.core import results
+from claims.core.plugin import replay_command
+
 ALL = {
     "numbers/collatz-reaches-one": ("undecided", "exhaustive"),
     "numbers/division-is-undone": ("holds-if", "exhaustive"),
@@ -73,6 +76,16 @@ def test_summary_tells_counts_counterexamples_and_what_is_open(toy: pytest.Pytes
     )
 
 
+def test_a_run_ends_with_where_to_look_next(toy: pytest.Pytester) -> None:
+    edit(toy, 'packages=("hypothesis",),', 'closing="Look at [them]!",', "suite.py")
+    toy.runpytest("toy").stdout.fnmatch_lines(
+        ["1 claim has no verdict yet*", "Look at [[]them]!", "", "=* 5 passed, 1 deselected in *"],
+        consecutive=True,
+    )
+    toy.runpytest("toy", "-k", "nothing").stdout.no_fnmatch_line("Look at*")
+    assert "\x1b[1m5 claims: 2 hold, " in toy.runpytest("toy", "--color=yes").stdout.str()
+
+
 def test_slower_claims_wait_until_asked_for_and_keep_their_verdicts(toy: pytest.Pytester) -> None:
     toy.runpytest("toy").assert_outcomes(passed=5, deselected=1)
     assert verdicts(toy).keys() == QUICK
@@ -80,7 +93,8 @@ def test_slower_claims_wait_until_asked_for_and_keep_their_verdicts(toy: pytest.
     assert verdicts(toy).keys() == ALL.keys()
     result = toy.runpytest("toy")
     assert verdicts(toy).keys() == ALL.keys()
-    result.stdout.fnmatch_lines(["1 of these was not judged in this run*"])
+    since = "verdicts from verdicts.json, not under version control."
+    result.stdout.fnmatch_lines([f"1 of these was not judged in this run: {since}"])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +171,65 @@ def test_a_verdict_other_than_the_recorded_one_is_red(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_difference_is_shown_with_every_case_that_makes_it(toy: pytest.Pytester) -> None:
+    edit(toy, 'recorded=Refuted(instead="numbers/sums-commute")', "recorded=Holds()")
+    edit(toy, 'recorded=HoldsIf("divisor is not zero")', "recorded=Holds()")
+    edit(toy, "assert 0 <= rest < c.b,", "assert 0 <= rest < c.b and c.a != 6,")
+    edit(toy, "c: c.b != 0}", 'c: c.b != 0, "not 6": lambda c: c.a != 6}')
+    both = "holds-if (divisor is not zero; not 6)"
+    toy.runpytest("toy").stdout.fnmatch_lines(
+        [
+            "_* numbers/division-is-undone _*",
+            f"numbers/division-is-undone: recorded holds, observed {both}",
+            "  says    A quotient times the divisor, and the remainder, give back the number.",
+            "  false   5 = 0 * 0 + 5",
+            """  replay  python -m claims numbers/division-is-undone --case '{"a": 5, "b": 0}'""",
+            "  false   6 = 2 * 3 + 0",
+            """  replay  python -m claims numbers/division-is-undone --case '{"a": 6, "b": 3}'""",
+            "_* numbers/eulers-polynomial-is-prime _*",
+            "numbers/eulers-polynomial-is-prime: recorded holds, observed refuted",
+            "  says    n squared plus n plus 41 is prime for every n.",
+            "  false   numbers.is_prime(n [*] n + n + 41)",
+            "  replay  python -m claims numbers/eulers-polynomial-is-prime --case 40",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_claim_stands_where_its_first_statement_does(toy: pytest.Pytester) -> None:
+    items, _ = toy.inline_genitems("toy")
+    lines = (toy.path / "toy" / "numbers.py").read_text().splitlines()
+    path, line, name = items[0].location
+    assert (path, name) == ("toy/numbers.py", "numbers/sums-commute")
+    assert lines[line or 0].startswith("@commutes.judged")
+
+
+def test_a_worker_tells_what_it_has_met_and_writes_nothing(toy: pytest.Pytester) -> None:
+    told: dict[str, Any] = {}
+
+    class Worker:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_configure(self, config: pytest.Config) -> None:
+            vars(config).update(workerinput={"workerid": "gw0"}, workeroutput=told)
+
+    toy.inline_run("toy", "-p", "no:xdist", plugins=[Worker()])
+    replaceable = ALL.keys() - {"numbers/there-are-ten", "numbers/collatz-reaches-one"}
+    assert told["claims"] == {
+        "met": sorted(ALL),
+        "applicable": sorted(replaceable),
+        "topics": ["numbers"],
+    }
+    assert not verdicts_file(toy).exists()
+
+
+def test_a_helper_may_assert_for_the_statement(toy: pytest.Pytester) -> None:
+    helper = "prime(numbers, n)\n\n\ndef prime(numbers, n):\n    assert numbers.is_prime(n)"
+    edit(toy, "assert numbers.is_prime(n * n + n + 41)", helper)
+    toy.runpytest("toy").assert_outcomes(passed=5, deselected=1)
+    shown = verdicts(toy)["numbers/eulers-polynomial-is-prime"]["counterexample"]
+    assert shown == {"case": 0, "message": "numbers.is_prime(n)"}
+
+
 def test_a_needless_condition_shows(toy: pytest.Pytester) -> None:
     edit(toy, "assert 0 <= rest < c.b", "assert 0 <= rest")
     result = toy.runpytest("toy", "-k", "division")
@@ -230,6 +303,16 @@ def test_an_inconsistent_declaration_is_refused(
     result.stdout.fnmatch_lines([says])
 
 
+def test_all_that_is_inconsistent_in_a_topic_is_told(toy: pytest.Pytester) -> None:
+    edit(toy, 'cites=["book:3"]', 'cites=["atlas:3"]')
+    edit(toy, ", flipped_by=[ALL_PRIME]", "")
+    undecided = "numbers/eulers-polynomial-is-prime is decided but nothing is declared to flip it"
+    toy.runpytest("toy").stdout.fnmatch_lines(
+        ["numbers/division-is-undone cites badly: unknown document 'atlas' *", undecided],
+        consecutive=True,
+    )
+
+
 def test_two_claims_with_one_id_are_refused(toy: pytest.Pytester) -> None:
     edit(toy, "numbers/odd-plus-odd-is-even", "numbers/sums-commute")
     result = toy.runpytest("toy")
@@ -268,6 +351,18 @@ def test_results_that_cannot_be_written_stop_the_run_before_it_starts(toy: pytes
     result = toy.runpytest("toy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *verdicts.json cannot be read: Not a directory"])
+
+
+def test_what_cannot_be_written_at_the_end_is_told(
+    toy: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise results.ResultsError(f"no room for {path.name}")
+
+    monkeypatch.setattr(results, "write", refuse)
+    result = toy.runpytest("toy")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["no room for verdicts.json", "5 claims: *", "=* 5 passed*"])
 
 
 FULL = "resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))"
@@ -318,28 +413,81 @@ def test_breaking_off_leaves_the_previous_results(toy: pytest.Pytester) -> None:
 def test_every_fault_flips_and_the_matrix_is_written(toy: pytest.Pytester) -> None:
     result = toy.runpytest("toy", "--flips", "-m", "not slow")
     result.assert_outcomes(passed=6)
-    matrix = json.loads(verdicts_file(toy).with_name("flips.json").read_text())
-    assert matrix["numbers/sums-commute"] == {
-        "sum off by one": "refuted",
-        "second summand ignored": "refuted",
+    matrix = {
+        "numbers/collatz-reaches-one": {},
+        "numbers/division-is-undone": {"quotient too low": "refuted"},
+        "numbers/eulers-polynomial-is-prime": {"every number is prime": "holds"},
+        "numbers/odd-plus-odd-is-even": {
+            "one more": "refuted",
+            "sum off by one": "refuted",
+            "second summand ignored": "refuted",
+        },
+        "numbers/sums-commute": {
+            "sum off by one": "refuted",
+            "second summand ignored": "refuted",
+        },
+        "numbers/there-are-ten": {"nine": "refuted"},
     }
-    assert matrix["numbers/eulers-polynomial-is-prime"] == {"every number is prime": "holds"}
+    result.stdout.fnmatch_lines(
+        ["8 verdicts changed under 6 faults planted in 6 claims; the matrix is in *"]
+    )
+    written = verdicts_file(toy).with_name("flips.json")
+    assert written.read_text() == json.dumps(matrix, indent=1) + "\n"
     assert not verdicts_file(toy).exists()
+    edit(toy, "numbers/odd-plus-odd-is-even", "numbers/odd-and-odd")
+    toy.runpytest("toy", "--flips", "-k", "odd").assert_outcomes(passed=1, deselected=5)
+    matrix["numbers/odd-and-odd"] = matrix.pop("numbers/odd-plus-odd-is-even")
+    assert json.loads(written.read_text()) == matrix
 
 
 def test_a_fault_that_changes_nothing_is_named(toy: pytest.Pytester) -> None:
     edit(toy, "first == second == c.a + c.b", "first == second")
     edit(toy, "a + b + (a > 2)", "a + b + 1", "suite.py")
+    edit(toy, "add=lambda a, _: a", "add=lambda a, b: a * b", "suite.py")
     result = toy.runpytest("toy", "--flips")
     result.assert_outcomes(passed=4, failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["numbers/sums-commute: still holds under sum off by one"])
+    result.stdout.fnmatch_lines(
+        ["numbers/sums-commute: still holds under sum off by one, second summand ignored"]
+    )
 
 
 def test_a_crash_is_no_flip(toy: pytest.Pytester) -> None:
     edit(toy, "add=lambda a, _: a", "add=lambda a, _: a // 0", "suite.py")
     result = toy.runpytest("toy", "--flips")
     result.assert_outcomes(passed=4, failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["*second summand ignored makes the check crash*ZeroDivision*"])
+    says = "makes the check crash instead of changing the verdict: ZeroDivisionError: *"
+    result.stdout.fnmatch_lines(
+        [f"numbers/sums-commute: no verdict: the fault second summand ignored {says}"]
+    )
+    matrix = json.loads(verdicts_file(toy).with_name("flips.json").read_text())
+    assert matrix["numbers/odd-plus-odd-is-even"]["second summand ignored"] == "error"
+
+
+def test_the_options_and_marks_are_explained(toy: pytest.Pytester) -> None:
+    told = " ".join(toy.runpytest("--help").stdout.str().split())
+    assert "claims_suite (string): suite of claims, as package.module:NAME" in told
+    assert (
+        "claims of documents: "
+        "--subject=PATH judge the implementation at this dotted path "
+        "--device=DEVICE device of the implementation (default: cpu) "
+        "--flips plant every fault; verdicts must change "
+        "--soak=SEED claims that draw: 1000 cases each from this seed "
+        "--whole-grids with --soak: the whole grids of cases as well "
+    ) in told
+    toy.runpytest("--markers").stdout.fnmatch_lines(
+        [
+            "@pytest.mark.cpu: takes seconds on a CPU; `make claims` judges it",
+            "@pytest.mark.slow: needs training runs; `make reproduce` makes them",
+        ]
+    )
+
+
+def test_a_claim_is_judged_on_a_case_again_by_a_line_for_the_shell() -> None:
+    again = ("--subject", "my own.operators")
+    assert replay_command("numbers/sums-commute", {"a": 1, "b": [2]}, again) == (
+        """python -m claims numbers/sums-commute --case '{"a": 1, "b": [2]}' """
+        """--subject 'my own.operators'"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,7 +503,21 @@ def test_a_crash_is_no_flip(toy: pytest.Pytester) -> None:
             {"passed": 3, "failed": 1},
             "*replay  python -m claims numbers/sums-commute *--subject toy.brought.AddsBadly",
         ),
-        ("Lacking", {"passed": 2, "skipped": 2}, "  not provided  *toy.brought.Lacking has no*"),
+        (
+            "Lacking",
+            {"passed": 2, "skipped": 2},
+            "  not provided  numbers/division-is-undone: toy.brought.Lacking has no divide",
+        ),
+        (
+            "Lacking",
+            {"passed": 2, "skipped": 2},
+            "Conformance: 2 passed, 0 failed, 2 not provided, 2 not applicable",
+        ),
+        (
+            "Crashing",
+            {"passed": 2, "failed": 2},
+            "Conformance: 2 passed, 2 failed, 0 not provided, 2 not applicable",
+        ),
         (
             "Crashing",
             {"passed": 2, "failed": 2},
@@ -378,10 +540,72 @@ def test_an_implementation_can_be_brought(
     assert not verdicts_file(toy).exists()
 
 
+def test_slower_claims_about_an_implementation_are_counted(toy: pytest.Pytester) -> None:
+    edit(toy, 'cites=["book:5"],', 'cites=["book:5"], cost="cpu",')
+    toy.runpytest("toy", "--subject", "toy.brought.Right").stdout.fnmatch_lines(
+        ["Conformance: 3 passed, 0 failed, 0 not provided, 1 not run, 2 not applicable"]
+    )
+
+
 def test_an_unknown_implementation_is_a_wrong_call(toy: pytest.Pytester) -> None:
     result = toy.runpytest("toy", "--subject", "toy.brought.Nowhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: toy.brought.Nowhere does not exist"])
+
+
+def test_the_device_reaches_the_implementation_and_the_replay(toy: pytest.Pytester) -> None:
+    edit(toy, 'device == "cpu"', 'device == "abacus"', "suite.py")
+    result = toy.runpytest("toy", "--subject", "toy.brought.AddsBadly", "--device", "abacus")
+    result.assert_outcomes(passed=3, failed=1, deselected=2)
+    result.stdout.fnmatch_lines(["*--subject toy.brought.AddsBadly --device abacus"])
+    result = toy.runpytest("toy", "--device", "abacus")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: None does not exist"])
+
+
+@pytest.mark.parametrize("lacking", ["replaceable=ARITHMETIC,", "bring=bring,"])
+def test_a_suite_need_not_let_its_subject_be_replaced(toy: pytest.Pytester, lacking: str) -> None:
+    edit(toy, lacking, "", "suite.py")
+    toy.runpytest("toy").assert_outcomes(passed=5, deselected=1)
+    result = toy.runpytest("toy", "--subject", "toy.brought.Right")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: this suite has no subject that --subject or --device replaces"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"),
+    [
+        (["."], {"passed": 6, "deselected": 1}),
+        (["test_other.py", "toy/numbers.py"], {"passed": 6, "deselected": 1}),
+        (["toy/numbers.py::numbers/sums-commute", "test_other.py"], {"passed": 2}),
+        (["test_other.py"], {"passed": 1}),
+    ],
+)
+def test_claims_are_judged_beside_other_tests(
+    toy: pytest.Pytester, arguments: list[str], outcomes: dict[str, int]
+) -> None:
+    toy.makepyfile(test_other="def test_nothing_else(): assert 1 + 1 == 2")
+    toy.runpytest(*arguments).assert_outcomes(**outcomes)
+    assert verdicts_file(toy).exists() == (arguments != ["test_other.py"])
+
+
+def test_a_run_of_other_tests_does_not_read_the_verdicts(toy: pytest.Pytester) -> None:
+    toy.makepyfile(test_other="def test_nothing_else(): assert 1 + 1 == 2")
+    verdicts_file(toy).parent.mkdir()
+    verdicts_file(toy).write_text("damaged")
+    toy.runpytest("test_other.py").assert_outcomes(passed=1)
+    assert toy.runpytest("test_other.py", "toy").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_soak_draws_a_thousand_cases(toy: pytest.Pytester) -> None:
+    edit(toy, "    first, second =", "    print('a pair')\n    first, second =")
+    told = toy.runpytest("toy", "--soak", "1", "-s").stdout.str()
+    assert told.count("a pair") == 4 + 1000
+    edit(toy, '"note:preface"],', '"note:preface"], cost="cpu",')
+    toy.runpytest("toy", "--soak", "1").assert_outcomes(deselected=6)
+    toy.runpytest("toy", "--soak", "1", "-m", "cpu").assert_outcomes(passed=1, deselected=5)
 
 
 def test_a_soak_judges_what_draws_and_the_whole_grid_if_asked_and_writes_nothing(
@@ -401,9 +625,3 @@ def test_drawn_cases_are_shrunk(toy: pytest.Pytester) -> None:
     edit(toy, "    first, second =", "    assert c.a < 20, 'too large'\n    first, second =")
     toy.runpytest("toy", "-k", "commute").assert_outcomes(failed=1, deselected=5)
     assert verdicts(toy)["numbers/sums-commute"]["counterexample"]["case"] == {"a": 20, "b": 0}
-
-
-def test_a_run_of_other_tests_does_not_touch_the_suite(toy: pytest.Pytester) -> None:
-    toy.makepyfile("def test_nothing_else(): assert 1 + 1 == 2")
-    toy.runpytest("test_a_run_of_other_tests_does_not_touch_the_suite.py").assert_outcomes(passed=1)
-    assert not verdicts_file(toy).exists()

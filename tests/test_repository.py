@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from claims.core import results
+from claims.core import coverage, results
 from claims.core.claim import Claim, Fault
+from claims.core.document import Document
 from claims.core.judge import judge
 from claims.core.suite import claims_of, problems
-from claims.core.verdict import Refuted, Undecided, Verdict
-from claims.report.__main__ import PICTURE, README, picture, with_table
+from claims.core.verdict import Grade, Refuted, Undecided, Verdict
+from claims.report.__main__ import ERRATA, PICTURE, README, picture, with_table
+from claims.report.errata import sheet
 from claims.suite import SUITE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +159,21 @@ def test_generated_parts_of_the_readme_are_current() -> None:
     assert PICTURE.read_text() == picture(ENTRIES), "run `make report`"
 
 
+@pytest.mark.parametrize("document", SUITE.documents, ids=lambda document: document.key)
+def test_each_document_has_its_errata_sheet(document: Document) -> None:
+    assert (ERRATA / f"{document.key}.md").read_text() == sheet(SUITE, document, ENTRIES)
+
+
+@pytest.mark.parametrize(
+    "document", [one for one in SUITE.documents if one.lines], ids=lambda document: document.key
+)
+def test_every_line_of_a_document_is_cited_or_not_checkable_for_a_reason(
+    document: Document,
+) -> None:
+    cites = {id_: [SUITE.citation(cite) for cite in one.cites] for id_, one in CLAIMS.items()}
+    assert coverage.problems(document, coverage.lines(document, cites)) == []
+
+
 def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "claims" / "README.md"]
 
@@ -197,6 +214,18 @@ def test_every_claim_is_in_the_table_of_what_became_of_statements() -> None:
     assert set(re.findall(r"`([a-z0-9-]+/[a-z0-9.-]+)`", text)) == set(CLAIMS)
 
 
+def test_claims_that_were_only_tried_are_listed_as_such() -> None:
+    text = (ROOT / "claims" / "README.md").read_text()
+    section = text.partition("## Universal, but only tried")[2].partition("\n## ")[0]
+    tried = {
+        id_
+        for id_, claim in CLAIMS.items()
+        if claim.grade == Grade.PROPERTY
+        and claim.recorded.verdict in (Verdict.HOLDS, Verdict.HOLDS_IF)
+    }
+    assert set(re.findall(r"`([a-z0-9-]+/[a-z0-9.-]+)`", section)) == tried
+
+
 def test_the_example_of_the_readme_does_what_is_said_of_it() -> None:
     section = README.read_text().partition("## Add a claim")[2].partition("\n## ")[0]
     code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
@@ -218,9 +247,10 @@ def test_the_example_of_the_readme_does_what_is_said_of_it() -> None:
     assert judge(claim, fault=fault, faulty=judgement).observation.verdict == Verdict.HOLDS
 
 
-def test_subjects_named_in_the_readme_exist() -> None:
+def test_subjects_named_in_the_readme_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     from claims.bring import bring_operators
 
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the working folder is put there
     named = re.findall(r"--subject (\S+)", README.read_text())
     assert len(named) >= 2
     for path in named:
@@ -232,7 +262,8 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_address() -> None:
     assert "http" not in lock
     assert "index" not in lock
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = project["dependencies"] + project["optional-dependencies"]["lint"]
+    extras = project["optional-dependencies"]
+    needed = project["dependencies"] + extras["lint"] + extras["mutation"]
     for requirement in needed:
         name = re.split(r"[^A-Za-z0-9-]", requirement)[0]
         pinned = re.search(

@@ -21,7 +21,8 @@ from claims.core.verdict import (
 
 
 def outcome(true: bool, *violated: str, missing: str | None = None) -> Outcome:
-    return Outcome("case", true=true, violated=frozenset(violated), missing=missing)
+    false = not true and missing is None
+    return Outcome("case", violated=frozenset(violated), false=false, missing=missing)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +87,14 @@ def test_cases_that_cannot_decide_give_no_verdict(
 
 
 def test_the_first_refuting_case_is_the_counterexample() -> None:
-    first = Outcome("first", true=False, message="1")
-    second = Outcome("second", true=False, message="2")
+    first = Outcome("first", false=True, message="1")
+    second = Outcome("second", false=True, message="2")
     assert observe([outcome(True), first, second]).counterexample is first
 
 
 def test_each_condition_is_shown_by_a_case_that_violates_it_alone() -> None:
-    shown = Outcome("shown", true=False, violated=frozenset({"a"}))
-    both = Outcome("both", true=False, violated=frozenset({"a", "b"}))
+    shown = Outcome("shown", false=True, violated=frozenset({"a"}))
+    both = Outcome("both", false=True, violated=frozenset({"a", "b"}))
     outcomes = [both, outcome(True), outcome(False, "b"), shown]
     assert shown in observe(outcomes, ["a", "b"]).exceptions
     assert both not in observe(outcomes, ["a", "b"]).exceptions

@@ -5,6 +5,7 @@ The project quotes no document: it knows each by key, title, digest and line cou
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +16,39 @@ class Document:
     """A cited source.
 
     A document with lines is cited as `KEY:LINE` or `KEY:FIRST-LAST`; one without (a paper) by one
-    of its `locators`, as `KEY:LOCATOR`.
+    of its `locators`, as `KEY:LOCATOR`. `blank` lists its blank lines as spans, `not_checkable`
+    says of spans of lines why no claim cites them.
     """
 
     key: str
     title: str
     sha256: str | None = None
     lines: int = 0
-    locators: tuple[str, ...] = field(default=())
+    locators: tuple[str, ...] = ()
+    blank: str = ""
+    not_checkable: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def blank_lines(self) -> frozenset[int]:
+        """The numbers of the blank lines."""
+        return frozenset(number for span in self.blank.split() for number in self.span(span))
+
+    def span(self, place: str) -> range:
+        """Return the lines that `place` names: a line or a span such as `31-32`.
+
+        Raises:
+            ValueError: if the form is wrong or the document has no such lines.
+        """
+        numbers = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", place)
+        if numbers is None:
+            raise ValueError(f"{place!r} of {self.key!r} is neither a line nor a span of lines")
+        first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+        if not 1 <= first <= last <= self.lines:
+            raise ValueError(
+                f"'{self.key}:{place}' is out of range: document {self.key} has lines 1 to "
+                f"{self.lines}"
+            )
+        return range(first, last + 1)
 
 
 @dataclass(frozen=True)
@@ -59,13 +85,5 @@ def parse_citation(text: str, documents: Mapping[str, Document]) -> Citation:
                 f"{key!r} has no place {place!r}; known: {', '.join(document.locators)}"
             )
         return Citation(key, locator=place)
-    span = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", place)
-    if span is None:
-        raise ValueError(f"{place!r} in {text!r} is neither a line nor a span of lines")
-    first = int(span[1])
-    last = int(span[2] or span[1])
-    if not 1 <= first <= last <= document.lines:
-        raise ValueError(
-            f"{text!r} is out of range: document {key} has lines 1 to {document.lines}"
-        )
-    return Citation(key, first, last)
+    span = document.span(place)
+    return Citation(key, span[0], span[-1])

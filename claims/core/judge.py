@@ -6,11 +6,11 @@ is false on that case. Anything else that a statement raises is an error, never 
 
 from __future__ import annotations
 
-import linecache
+import itertools
 import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +111,8 @@ def _outcomes(
     for case in [*on.covering, *grid]:
         outcome, returned = _try(judgement, subject, case)
         yield "covering", case, outcome, returned
-        if not outcome.true and not outcome.violated:
-            return  # refuted: no further case changes that
+        if outcome.refutes:
+            return  # no further case changes that
     if isinstance(on, Domain):
         yield from _drawn(judgement, subject, on.strategy, effort, name)
 
@@ -128,7 +128,6 @@ def _drawn(
     from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
     seen: list[tuple[str, Any, Outcome, object]] = []
-    tried: dict[str, int] = {}
 
     class Found(Exception):  # noqa: N818 - ends the search, no error
         pass
@@ -147,14 +146,13 @@ def _drawn(
     def search(case: Any) -> None:
         outcome, returned = _try(judgement, subject, case)
         seen.append(("drawn", case, outcome, returned))
-        if not outcome.true and not outcome.violated:
-            tried.setdefault("before shrinking", len(seen))
+        if outcome.refutes:
             raise Found
 
     try:
         search()
     except Found:
-        yield from seen[: tried["before shrinking"] - 1]
+        yield from itertools.takewhile(lambda one: not one[2].refutes, seen)
         yield seen[-1]
     else:
         yield from seen
@@ -162,16 +160,16 @@ def _drawn(
 
 def _try(judgement: Judgement[Any, Any], subject: object, case: object) -> tuple[Outcome, object]:
     violated = frozenset(name for name, meets in judgement.when.items() if not meets(case))
-    described = case_json(case)
+    outcome = Outcome(case_json(case), violated)
     try:
         returned = judgement.statement(subject, case)
     except InsufficientEvidenceError as lack:
-        return Outcome(described, true=False, violated=violated, missing=str(lack)), None
+        return replace(outcome, missing=str(lack)), None
     except AssertionError as false:
         if not _own(false, judgement.statement):
             raise NoVerdictError(f"an assertion failed inside what is judged: {false!r}") from false
-        return Outcome(described, true=False, violated=violated, message=_message(false)), None
-    return Outcome(described, true=True, violated=violated), returned
+        return replace(outcome, false=True, message=_message(false)), None
+    return outcome, returned
 
 
 def _own(error: AssertionError, statement: Callable[..., object]) -> bool:
@@ -184,8 +182,7 @@ def _message(error: AssertionError) -> str:
     """Return the assertion's own words, or the asserted expression where it has none."""
     if str(error):
         return str(error).splitlines()[0]
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return linecache.getline(frame.filename, frame.lineno or 0).strip().removeprefix("assert ")
+    return str(traceback.extract_tb(error.__traceback__)[-1].line).removeprefix("assert ")
 
 
 def _rounded(value: object) -> int | float | str:

@@ -12,7 +12,7 @@ import gc
 import importlib
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,8 @@ class Context:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of a claims run."""
-    parser.addini("claims_suite", "suite of claims, as package.module:NAME", default="")
-    group = parser.getgroup("claims", "claims of documents")
+    parser.addini("claims_suite", "suite of claims, as package.module:NAME")
+    group = parser.getgroup("claims of documents")
     group.addoption(
         "--subject", metavar="PATH", help="judge the implementation at this dotted path"
     )
@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
     name = config.getini("claims_suite")
     if not name:
         return
-    module, _, attribute = name.partition(":")
+    module, attribute = name.split(":")
     suite = getattr(importlib.import_module(module), attribute)
     if not _aims_at(config, suite.directory):
         return
@@ -110,7 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
         again=_again(subject, device),
     )
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config, config.stash[CONTEXT]), "claims-recorder")
+        config.pluginmanager.register(Recorder(config, config.stash[CONTEXT]))
 
 
 def _again(subject: str | None, device: str) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def _again(subject: str | None, device: str) -> tuple[str, ...]:
 def _aims_at(config: pytest.Config, directory: Path) -> bool:
     """Whether the arguments of this run can reach the suite's folder."""
     for argument in config.args:
-        path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
+        path = (config.invocation_params.dir / argument).resolve()
         if path == directory or path in directory.parents or directory in path.parents:
             return True
     return False
@@ -222,7 +222,7 @@ class ClaimItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, VerdictDiffersError):
             return str(error)
-        if isinstance(error, NoVerdictError | SubjectError | UnavailableError):
+        if isinstance(error, NoVerdictError | SubjectError | UnavailableError | ImportError):
             return f"{self.claim.id}: no verdict: {error}"
         if self.config.stash[CONTEXT].brought:
             return f"{self.claim.id}: no verdict: {type(error).__name__}: {error}"
@@ -230,10 +230,8 @@ class ClaimItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Say where the first statement of the claim stands."""
-        line = None
-        if self.claim.judgements:
-            line = self.claim.judgements[0].statement.__code__.co_firstlineno
-        return self.path, line, self.claim.id
+        line = self.claim.judgements[0].statement.__code__.co_firstlineno
+        return self.path, line - 1, self.claim.id  # pytest counts lines from 0
 
 
 class FlipItem(ClaimItem):
@@ -246,7 +244,7 @@ class FlipItem(ClaimItem):
         found: dict[str, str] = {}
         survivors = []
         for judgement in self.claim.judgements:
-            catalogue = (context.suite.catalogue or {}).get(judgement.subject.name, ())
+            catalogue = context.suite.catalogue.get(judgement.subject.name, ())
             declared = set(judgement.flipped_by)
             for fault in dict.fromkeys([*judgement.flipped_by, *catalogue]):
                 verdict = self._under(fault, judgement, must=fault in declared)
@@ -256,7 +254,7 @@ class FlipItem(ClaimItem):
                     found[fault.name] = _spelled(verdict)
                 elif fault in declared:
                     survivors.append(fault.name)
-        self.user_properties.append((PROPERTY, json.dumps({"id": self.claim.id, "faults": found})))
+        self.user_properties.append((PROPERTY, json.dumps({"faults": found})))
         if survivors:
             raise VerdictDiffersError(
                 f"{self.claim.id}: still {_spelled(plain)} under {', '.join(survivors)}"
@@ -343,7 +341,7 @@ class Recorder:
         self.met: set[str] = set()
         self.applicable: set[str] = set()
         self.old: dict[str, dict[str, Any]] = {}
-        self.merged: dict[str, dict[str, Any]] = {}
+        self.merged: dict[str, dict[str, Any]]
         self.plain = not context.brought and context.effort == QUICK
         self.path = self.suite.verdicts
         if context.flips:
@@ -373,12 +371,10 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what an item found."""
         id_ = report.nodeid.partition("::")[2]
-        if report.when != "call" and report.passed:
-            return
         for name, value in report.user_properties:
             if name == PROPERTY:
                 self.found[id_] = json.loads(str(value))
-        if report.skipped and isinstance(report.longrepr, tuple):
+        if isinstance(report.longrepr, tuple):  # where, and why it was skipped
             self.not_provided[id_] = report.longrepr[2].removeprefix("Skipped: ")
         elif report.failed:
             self.failed[id_] = report.longreprtext
@@ -406,7 +402,7 @@ class Recorder:
     def _write_matrix(self, known: set[str] | None) -> None:
         """Write claim x fault: the verdict under each fault that changes it."""
         try:
-            old = json.loads(self.path.read_text(encoding="utf-8"))
+            old = json.loads(self.path.read_bytes())
         except (OSError, ValueError):
             old = {}
         new = {id_: found["faults"] for id_, found in self.found.items()}
@@ -415,7 +411,7 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what a person wants to know of the run."""
-        closing = ""
+        lines: Iterable[summary.Line]
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - pytest offers no other way
         if self.context.flips:
             lines = summary.flips(self.found)
@@ -428,10 +424,8 @@ class Recorder:
             lines = summary.soak(self.found, self.failed, self.context.effort.seed)
         else:
             date = summary.committed_on(self.suite.verdicts)
-            lines = summary.verdicts(self.merged, self.found, self.met, date, width)
-            if self.found:
-                closing = self.suite.closing
+            lines = [*summary.verdicts(self.merged, self.found, self.met, date, width)]
+            if self.found and self.suite.closing:
+                lines.append((self.suite.closing, {}))
         for line, style in lines:
             terminalreporter.line(line, **style)
-        if closing:
-            terminalreporter.line(closing)

@@ -71,8 +71,11 @@ def _reason(claim: Claim, judged: Judged) -> str:
     if observation.missing is not None:
         needs = claim.recorded.needs if isinstance(claim.recorded, Undecided) else "evidence"
         return f"{observation.missing}; needs {needs}"
-    pairs = zip(observation.conditions, observation.exceptions, strict=True)
-    return "; ".join(f"without {condition!r}: {shown.message}" for condition, shown in pairs)
+    return "; ".join(
+        f"without {condition!r}: {shown.message}"
+        for shown in observation.exceptions
+        for condition in shown.violated
+    )
 
 
 def source_digest(claim: Claim) -> str:
@@ -111,7 +114,7 @@ def read(path: Path) -> dict[str, Entry]:
     from jsonschema.exceptions import best_match
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +124,7 @@ def read(path: Path) -> dict[str, Entry]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ResultsError(f"{path} is damaged ({error}); {remedy}") from error
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(SCHEMA.read_bytes())
     wrong = best_match(Draft202012Validator(schema).iter_errors(document))
     if wrong is not None:
         place = "/".join(str(part) for part in wrong.absolute_path) or "the top level"
@@ -155,14 +158,15 @@ def write(path: Path, text: str) -> None:
     Raises:
         ResultsError: if it cannot be written; what was there before is still there.
     """
+    content = text.encode()
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        if path.exists() and path.read_bytes() == content:
             return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -183,11 +187,11 @@ def writable(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as probe:
-            probe.write(b"\0" * 65536)
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(bytes(65536))
     except OSError as error:
         raise ResultsError(f"{path} cannot be written: {_why(error)}") from error
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return str(error.strerror if isinstance(error, OSError) else error)

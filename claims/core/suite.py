@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Suite:
     verdicts: Path
     replaceable: Subject[Any] | None = None
     bring: Callable[[str | None, str], object] | None = None
-    catalogue: Mapping[str, Sequence[Fault[Any]]] | None = None
+    catalogue: Mapping[str, Sequence[Fault[Any]]] = field(default_factory=dict)
     packages: Sequence[str] = ()
     closing: str = ""
 
@@ -87,7 +87,7 @@ def claims_of(module: object) -> list[Claim]:
 
 def unknown_id(name: str, known: Mapping[str, object]) -> str:
     """Say that no claim has this id, and which ids are near."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, cutoff=0.5)
     near += [known_id for known_id in known if name in known_id and known_id not in near][:3]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"no claim has the id {name!r}{hint}"

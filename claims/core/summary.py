@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -54,9 +56,7 @@ def verdicts(
         for entry in chosen:
             why = entry["reason"]
             if verdict == Verdict.UNDECIDED:
-                why = why.partition(";")[
-                    0
-                ]  # what is missing; the claim itself tells what decides it
+                why = why.partition(";")[0]  # the claim itself tells what decides it
             yield _fit(f"  {entry['id']}: {why}", max(width, 100)), {}
     yield "", {}
     if earlier := len(shown.keys() - found.keys()):
@@ -142,3 +142,13 @@ def committed_on(path: Path) -> str:
         if told.returncode == 0 and told.stdout.strip():
             return told.stdout.strip()
     return f"{path.name}, not under version control"
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines; a reader that has seen enough, such as head, may stop before the last."""
+    try:
+        for line in lines:
+            print(line)  # noqa: T201 - for commands
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

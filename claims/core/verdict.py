@@ -84,17 +84,22 @@ class InsufficientEvidenceError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one case showed.
+    """What one case showed: that the statement is true there, is false, or lacks evidence.
 
     `case` is the case as JSON, `violated` the names of the conditions that it does not meet,
     `message` what the statement said where it was false, `missing` the evidence that it lacks.
     """
 
     case: Any
-    true: bool
     violated: frozenset[str] = frozenset()
+    false: bool = False
     message: str = ""
     missing: str | None = None
+
+    @property
+    def refutes(self) -> bool:
+        """Whether the statement is false although the case meets every condition."""
+        return self.false and not self.violated
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,10 @@ def observe(outcomes: Iterable[Outcome], conditions: Sequence[str] = ()) -> Obse
             the statement fails only where several conditions are violated together.
     """
     outcomes = list(outcomes)
-    within = [outcome for outcome in outcomes if not outcome.violated]
-    if not within:
+    if all(outcome.violated for outcome in outcomes):
         raise NoVerdictError("no case meets every condition, so nothing was judged")
-    for outcome in within:
-        if not outcome.true and outcome.missing is None:
+    for outcome in outcomes:
+        if outcome.refutes:
             return Observation(Verdict.REFUTED, counterexample=outcome)
     for outcome in outcomes:
         if outcome.missing is not None:
@@ -151,11 +155,11 @@ def observe(outcomes: Iterable[Outcome], conditions: Sequence[str] = ()) -> Obse
                 f"no case violates only the condition {condition!r}, so whether it is needed "
                 "was not judged"
             )
-        exception = next((outcome for outcome in alone if not outcome.true), None)
+        exception = next((outcome for outcome in alone if outcome.false), None)
         if exception is not None:
             needed[condition] = exception
     for outcome in outcomes:
-        if not outcome.true and not outcome.violated & needed.keys():
+        if outcome.false and not outcome.violated & needed.keys():
             raise NoVerdictError(
                 f"false on {outcome.case!r}, which violates {sorted(outcome.violated)} together, "
                 "but on no case that violates one of them alone"

@@ -234,6 +234,58 @@ bias_gradient_missing = wrong(
     lambda f, x, w, g, **o: (*f(x, w, g, **o)[:2], np.zeros_like(w[:, 0, 0, 0])),
 )
 
+# deform_conv2d -----------------------------------------------------------------------------------
+
+
+def offsets_changed(name: str, change: Callable[[Array], Array]) -> Fault[Operators]:
+    """Return a fault that changes the offsets, given as [N, groups, kh, kw, 2, H', W']."""
+
+    def changed(
+        f: Callable[..., Array], x: Array, o: Array, w: Array, b: Array | None = None, **more: Any
+    ) -> Array:
+        offsets = change(o.reshape(len(o), -1, *w.shape[2:], 2, *o.shape[2:]))
+        return f(x, offsets.reshape(o.shape), w, b, **more)
+
+    return wrong(name, "deform_conv2d", changed)
+
+
+offsets_ignored = offsets_changed("offsets ignored", np.zeros_like)
+offsets_swapped = offsets_changed(
+    "offsets across before those down", lambda offsets: offsets[:, :, :, :, ::-1]
+)
+offsets_rounded = offsets_changed("nearest pixel for interpolation", np.round)
+offsets_of_first_group = offsets_changed(
+    "offsets of the first group for all",
+    lambda offsets: np.broadcast_to(offsets[:, :1], offsets.shape),
+)
+
+
+def _border_repeated(
+    f: Callable[..., Array], x: Array, o: Array, w: Array, b: Array | None = None, **more: Any
+) -> Array:
+    """Read a larger image, edges repeated, and leave out the positions that this adds."""
+    reach, (down, across) = 4, more.get("stride", (1, 1))
+    margins = ((0, 0), (0, 0), (reach * down, reach * down), (reach * across, reach * across))
+    offsets = np.pad(o, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+    y = f(np.pad(x, margins, mode="edge"), offsets, w, b, **more)
+    return y[:, :, reach : reach + o.shape[2], reach : reach + o.shape[3]].copy()
+
+
+border_repeated = wrong("samples beyond the border repeat it", "deform_conv2d", _border_repeated)
+deform_conv2d_in_float32 = in_float32("deform_conv2d")
+
+# channel_shuffle ---------------------------------------------------------------------------------
+
+shuffle_missing = wrong("channels not shuffled", "channel_shuffle", lambda f, x, groups: x.copy())
+shuffle_inverted = wrong(
+    "channels shuffled back", "channel_shuffle", lambda f, x, groups: f(x, x.shape[1] // groups)
+)
+shuffle_off_by_one = wrong(
+    "channels shuffled one too far",
+    "channel_shuffle",
+    lambda f, x, groups: np.roll(f(x, groups), 1, axis=1),
+)
+
 # linear ------------------------------------------------------------------------------------------
 
 linear_bias_missing = wrong("linear bias missing", "linear", lambda f, x, w, b=None: f(x, w))
