@@ -94,6 +94,17 @@ def test_an_operator_that_changes_what_it_is_given_is_refused(position: int) -> 
         checked.conv2d(*given)
 
 
+def test_an_array_given_by_name_must_stay_as_it_was_too() -> None:
+    def careless(x: Any, *, weight: Any) -> Any:
+        y = oracle.conv2d(x, weight)
+        weight[0, 0, 0, 0] += 1
+        return y
+
+    checked = Checked(types.SimpleNamespace(conv2d=careless), "mine")
+    with pytest.raises(SubjectError, match="changed an array that it was given"):
+        checked.conv2d(X, weight=WEIGHT.copy())
+
+
 def test_not_a_number_is_no_change() -> None:
     checked = Checked(types.SimpleNamespace(relu=oracle.relu), "mine")
     np.testing.assert_array_equal(checked.relu(np.array([np.nan, -1.0])), [np.nan, 0])

@@ -184,6 +184,12 @@ def test_training_steps_are_compared_in_the_same_rounds(
     assert verdict(claim, tmp_path) == expected
 
 
+def test_times_are_compared_round_by_round(tmp_path: Path) -> None:
+    seconds = {"lecture-nin": [1.1, 3.0, 3.0], "lecture-alexnet": [2.0, 1.0, 2.9]}
+    put(tmp_path, "training-steps-cuda", json.dumps({"seconds": seconds}))
+    assert verdict(nin_cost.longer_step_on_gpu, tmp_path) == Verdict.UNDECIDED
+
+
 def test_where_nothing_can_be_written_it_says_so_before_measuring(
     results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,7 +289,8 @@ def test_options_left_out_are_those_of_the_oracle(operators: Operators) -> None:
 
 @pytest.mark.parametrize("kind", [TorchOperators, ChannelsLastOperators, UnfoldOperators])
 def test_all_is_computed_on_the_device_asked_for(kind: type[TorchOperators]) -> None:
-    operators, x = kind("meta"), np.ones((1, 2, 4, 5))  # a device whose tensors have no values
+    # A device whose tensors have no values: PyTorch itself refuses to turn them into arrays.
+    operators, x = kind("meta"), np.ones((1, 2, 4, 5))
     weight = np.ones((3, 2, 1, 1))
     with pytest.raises(NotImplementedError, match="no data"):
         operators.conv2d(x, weight, np.ones(3))
