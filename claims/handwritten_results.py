@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from claims.awaited import awaited
 from claims.core.claim import Claim, Fault, Subject
 from claims.core.verdict import Holds, Refuted
 from claims.faults.fields import perturbed
 from claims.subjects import FACTS, Fact
+from claims.trained import trained
+from claims.training.rules import Equivalent, MeanAbove, Reaches
 
 
 @dataclass(frozen=True)
@@ -160,35 +161,28 @@ def error_is_more_than_twice(facts: Mapping[str, Fact], key: str) -> dict[str, f
 
 REACHES = "the network reaches 76.57 %"
 
-AWAITED = (
-    awaited(
+TRAINED = (
+    trained(
         "handwritten-results/reaches-76.57-in-its-best-epoch",
         says="The network reaches a test accuracy of 76.57 % in the best of its epochs.",
         cites=["004:112"],
-        needs="the best epoch of each of 6 runs of the listing as printed: holds if the 95 % "
-        "confidence interval of their mean lies above 76.57, refuted if below",
-        arms={"handwritten": 6},
+        rule=MeanAbove("handwritten", 76.57, quantity="best test accuracy", seeds=3),
         reading_of=REACHES,
         renamed_from="handwritten-listing/reaches-76.57-in-its-best-epoch",
     ),
-    awaited(
+    trained(
         "handwritten-results/ends-at-76.57",
         says="76.57 % is the test accuracy with which the training of the network typically ends.",
         cites=["004:112"],
-        needs="the last epoch of each of 6 runs of the listing as printed: holds if the prediction "
-        "interval for one more run contains 76.57 and reaches at most 0.75 points either way",
-        arms={"handwritten": 6},
+        rule=Reaches("handwritten", 76.57, quantity="test accuracy", seeds=3),
         reading_of=REACHES,
         renamed_from="handwritten-listing/ends-at-76.57",
     ),
-    awaited(
+    trained(
         "handwritten-results/is-as-accurate-as-the-papers-network",
         says="The network is as accurate as that of the paper.",
         cites=["004:10", "004:70", "004:112"],
-        needs="Welch's test on the final test errors of 6 runs each of the two networks: refuted "
-        "if the 95 % confidence interval of their difference lies beyond 0.3 points, holds if "
-        "within",
-        arms={"handwritten": 6, "cifar10": 6},
+        rule=Equivalent("handwritten", "cifar10", margin=0.3, seeds=3, alpha=0.025),
         renamed_from="handwritten-listing/is-as-accurate-as-the-papers-network",
     ),
 )

@@ -9,7 +9,7 @@ import functools
 import importlib
 import json
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -213,6 +213,33 @@ class Evidence:
             ]
             counts.append(f"{sum(path.is_file() for path in paths)} of {seeds} runs of {arm}")
         raise InsufficientEvidenceError(", ".join(counts))
+
+    def values(
+        self, needed: Mapping[str, Sequence[str]]
+    ) -> dict[str, dict[str, dict[int, float | None]]]:
+        """Return quantities of all valid runs, by quantity, arm and seed.
+
+        `needed` names the arms by the quantity. A run whose arm trains otherwise by now is stale
+        and does not count.
+
+        Raises:
+            UnavailableError: if a run is damaged.
+        """
+        from claims.training import quantities, runs
+
+        try:
+            return {
+                quantity: {
+                    arm: {
+                        seed: quantities.value(quantity, run, labels)
+                        for seed, (run, labels) in runs.fresh(self.directory, arm).items()
+                    }
+                    for arm in arms
+                }
+                for quantity, arms in needed.items()
+            }
+        except runs.RunError as error:
+            raise UnavailableError(f"{error}; `make recheck` says more") from error
 
     def measurement(self, name: str) -> dict[str, Any]:
         """Return a committed measurement.

@@ -1,0 +1,63 @@
+"""Claims about trained networks: a rule, fixed before the runs, decides them by committed runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from claims.core.claim import Claim, Fault
+from claims.core.verdict import InsufficientEvidenceError, Recorded, Undecided
+from claims.subjects import RUNS, Evidence
+from claims.training import rules
+from claims.training.rules import Rule
+
+Values = dict[str, dict[str, dict[int, float | None]]]  # by quantity, arm and seed
+
+RULES: dict[str, Rule] = {}
+"""The rules of all claims declared so far, by the claims' ids."""
+
+
+def trained(
+    id_: str,
+    *,
+    says: str,
+    cites: Sequence[str],
+    rule: Rule,
+    recorded: Recorded | None = None,
+    flipped_by: Sequence[Fault[Evidence]] = (),
+    reading_of: str | None = None,
+    renamed_from: str | None = None,
+) -> Claim:
+    """Return a claim that a rule decides; without `recorded` it still waits for its runs."""
+    RULES[id_] = rule
+    claim = Claim(
+        id_,
+        says=says,
+        cites=cites,
+        recorded=recorded or Undecided(rules.described(rule)),
+        reading_of=reading_of,
+        renamed_from=renamed_from,
+    )
+    arms = dict.fromkeys(arm for part in rules.parts(rule) for arm in rules.arms_of(part))
+
+    @claim.judged(subject=RUNS, on=[" against ".join(arms)], flipped_by=flipped_by)
+    def rule_decides(evidence: Evidence, _: str) -> dict[str, Any]:
+        decision = rules.decide(rule, evidence.values(rules.needed(rule)))
+        if decision.outcome == "undecided":
+            raise InsufficientEvidenceError(decision.reason)
+        assert decision.outcome == "holds", decision.reason
+        return {"rule": rules.described(rule), "found": decision.reason, **decision.numbers}
+
+    return claim
+
+
+def runs_with(name: str, values: Values) -> Fault[Evidence]:
+    """Return synthetic runs, as `values[quantity][arm][seed]`, in the place of the real ones."""
+
+    @dataclass(frozen=True)
+    class Synthetic(Evidence):
+        def values(self, needed: Mapping[str, Sequence[str]]) -> Values:  # noqa: ARG002
+            return values
+
+    return Fault(name, lambda evidence: Synthetic(evidence.directory))

@@ -1,0 +1,1 @@
+"""Training claims: the arms, their runs, and the rules that decide."""
