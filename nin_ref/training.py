@@ -117,7 +117,8 @@ class Images:
 class Progress:
     """How far a run has come, and all that its record needs of the epochs so far.
 
-    `curve` has a row an epoch, without times. `first_losses` are those of the first ten steps;
+    `curve` has a row an epoch, without times; "first gradient" is the mean norm of the gradient of
+    the first layer's weights. `first_losses` are those of the first ten steps;
     `seconds` the wall time of each epoch's training, without evaluation. `resumed` counts stops.
     """
 
@@ -205,7 +206,9 @@ class Training:
         self.draws = self.drawn(0)
         self.position = torch.zeros(1, dtype=torch.int64, device=device)
         self.lanes = torch.arange(recipe.batch_size, device=device)
+        self.first_layer = weighted(self.network)[0].weight
         self.losses = torch.zeros(self.steps, dtype=self.dtype, device=device)
+        self.gradients = torch.zeros_like(self.losses)
         self.wrong = torch.zeros(self.steps, dtype=torch.int64, device=device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.rate_factor = math.nan
@@ -259,6 +262,7 @@ class Training:
             {
                 "loss in training": float(losses.mean()),
                 "error in training": 100 * wrong / (self.steps * self.recipe.batch_size),
+                "first gradient": float(self.gradients.double().mean()),
                 "training loss": sample_loss,
                 "training error": sample_error,
                 "test loss": test_loss,
@@ -281,6 +285,7 @@ class Training:
         with torch.no_grad():
             wrong = (scores.argmax(1) != labels).sum()
             self.losses.index_copy_(0, self.position, loss[None])
+            self.gradients.index_copy_(0, self.position, self.first_layer.grad.norm()[None])
             self.wrong.index_copy_(0, self.position, wrong[None])
             self.position += 1
 

@@ -210,6 +210,7 @@ def with_record(**fields: Any) -> Damage:
         record = json.loads((run / "run.json").read_bytes())
         for name, value in fields.items():
             record[name.replace("_", " ")] = value
+        record["digest"] = runs.record_digest(record)
         (run / "run.json").write_text(json.dumps(record))
 
     return damage
@@ -219,6 +220,7 @@ def refiled(run: Path, name: str, content: bytes) -> None:
     """Put another file in the place of one, and make its digest fit."""
     record = json.loads((run / "run.json").read_bytes())
     record["files"][name] = hashlib.sha256(content).hexdigest()
+    record["digest"] = runs.record_digest(record)
     (run / name).write_bytes(content)
     (run / "run.json").write_text(json.dumps(record))
 
@@ -280,6 +282,12 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "neither cpu nor cuda",
     ),
     "other recipe": (with_record(recipe_digest="0" * 16), "the recipe is not that of its digest"),
+    "faster": (
+        lambda run: (run / "run.json").write_text(
+            (run / "run.json").read_text().replace('"threads": 1', '"threads": 2')
+        ),
+        "run.json is not what its digest says",
+    ),
     "no time": (with_record(seconds=[0.0, 1.0, 1.0]), "an epoch took no time"),
     "backwards": (with_record(finished="2000-01-01T00:00:00+00:00"), "ended before it started"),
     "no date": (with_record(finished="today"), "is damaged (ValueError"),

@@ -261,6 +261,7 @@ def test_a_step_descends_the_cross_entropy_of_its_batch() -> None:
     loss = -torch.log_softmax(same.network(batch), 1)[range(len(labels)), labels].mean()
     gradients = torch.autograd.grad(loss, list(same.network.parameters()))
     found.step()
+    assert found.gradients[0].item() == pytest.approx(gradients[0].norm().item(), rel=1e-9)
     assert found.losses[0].item() == pytest.approx(loss.item(), rel=1e-12)
     assert found.position.tolist() == [1]
     rates = {
@@ -300,6 +301,8 @@ def test_losses_of_an_epoch_are_averaged_and_the_first_ten_kept() -> None:
     assert len(losses) == 13
     assert progress.first_losses == losses[:10]
     assert progress.curve[0]["loss in training"] == pytest.approx(sum(losses) / 13)
+    gradients = found.gradients.tolist()
+    assert progress.curve[0]["first gradient"] == pytest.approx(sum(gradients) / 13)
     found.epoch(progress, lambda progress, share: None)
     assert progress.first_losses == losses[:10]
     assert len(progress.seconds) == progress.epoch == 2

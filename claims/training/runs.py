@@ -68,10 +68,12 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "seconds": list,
     "collapsed": bool,
     "files": dict,
+    "digest": str,
 }
 ROW = (
     "loss in training",
     "error in training",
+    "first gradient",
     "training loss",
     "training error",
     "test loss",
@@ -162,9 +164,16 @@ def make(
             "collapsed": training.collapsed(progress.curve, images.classes),
             "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
         }
+        record["digest"] = record_digest(record)
         _put({**files, "run.json": _json(record)}, local / "finished", finished)
         (local / "checkpoint").unlink(missing_ok=True)
     return finished
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record, apart from its own digest."""
+    others = {name: value for name, value in record.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -441,6 +450,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
     _require(started.tzinfo is not None and started <= finished, "it ended before it started")
     digest = hashlib.sha256(json.dumps(record["recipe"], sort_keys=True).encode()).hexdigest()
     _require(digest[:16] == record["recipe digest"], "the recipe is not that of its digest")
+    _require(record_digest(record) == record["digest"], "run.json is not what its digest says")
 
 
 def _finite(number: object) -> bool:
