@@ -237,18 +237,10 @@ class Training:
     def epoch(self, progress: Progress, report: Report) -> None:
         """Train one epoch, evaluate, and note both in `progress`."""
         self.set_rate(self.recipe.rate_factor(progress.epoch))
-        for name, values in self.drawn(progress.epoch).items():
-            self.draws[name].copy_(values)
-        self.position.zero_()
         self.network.train()
         self.synchronize()
         start = time.perf_counter()
-        for number in range(self.steps):
-            if self.graph is None:
-                self.step()
-                report(progress, number / self.steps)
-            else:
-                self.graph.replay()
+        self.train_epoch(progress.epoch, lambda share: report(progress, share))
         self.synchronize()
         progress.seconds.append(time.perf_counter() - start)
 
@@ -271,6 +263,18 @@ class Training:
         )
         progress.epoch += 1
         report(progress, 0.0)
+
+    def train_epoch(self, epoch: int, report: Callable[[float], None]) -> None:
+        """Take all steps of an epoch; `report` is told the share done, where steps take long."""
+        for name, values in self.drawn(epoch).items():
+            self.draws[name].copy_(values)
+        self.position.zero_()
+        for number in range(self.steps):
+            if self.graph is None:
+                self.step()
+                report(number / self.steps)
+            else:
+                self.graph.replay()
 
     def step(self) -> None:
         """Train on the batch at `position`; nothing here waits for the device."""

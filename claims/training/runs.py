@@ -214,15 +214,16 @@ def stale(run: Run, results: Path) -> str:
     if run.record["recipe digest"] != ARMS[name].recipe.digest:
         return "the recipe of the arm has changed"
     traces = json.loads((results / "traces.json").read_bytes())
-    if not same_trace(run.record["trace"], traces[name]):
+    if not same_trace(name, run.record["trace"], traces[name]):
         return "the code trains otherwise: the losses of the first steps on noise have changed"
     return ""
 
 
-def same_trace(trace: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two traces agree to 1e-9, which leaves room for rounding alone."""
+def same_trace(name: str, trace: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two traces of an arm agree, up to rounding."""
     pairs = itertools.zip_longest(trace, other, fillvalue=math.nan)
-    return all(math.isclose(one, its, rel_tol=1e-9) for one, its in pairs)
+    tolerance = ARMS[name].trace_tolerance
+    return all(math.isclose(one, its, rel_tol=tolerance) for one, its in pairs)
 
 
 def rules(results: Path) -> dict[str, Any]:

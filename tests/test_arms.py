@@ -1,0 +1,151 @@
+"""The arms: recipes as stated, and traces that show what a change of the code changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from claims.training import runs
+from claims.training.arms import ARMS, FULL, HEADS, SHORT_VARIANTS, TRICKS
+from nin_ref import networks
+from nin_ref.training import Recipe
+
+TRACES = json.loads((runs.RESULTS / "traces.json").read_bytes())
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_trains_as_its_committed_trace_says(name: str) -> None:
+    """A difference means that all its runs are stale: `python -m claims.training.declared`."""
+    assert ARMS[name].trace() == pytest.approx(TRACES[name], rel=ARMS[name].trace_tolerance)
+
+
+def test_traces_are_compared_closely() -> None:
+    loose = {name: arm.trace_tolerance for name, arm in ARMS.items() if arm.trace_tolerance > 1e-9}
+    assert loose == {"plain-56": 1e-6}
+    trace = [2.0, 2.1, 2.2, 2.3, 2.4]
+    assert runs.same_trace("cifar10", trace, [*trace[:4], 2.4 * (1 + 0.9e-9)])
+    assert not runs.same_trace("cifar10", trace, [*trace[:4], 2.4 * (1 + 1.1e-9)])
+    assert not runs.same_trace("cifar10", trace, trace[:4])
+    assert not runs.same_trace("cifar10", trace, [*trace[:4], float("nan")])
+
+
+def test_each_arm_has_a_trace_and_no_other() -> None:
+    assert list(TRACES) == list(ARMS)
+
+
+def test_no_two_arms_are_the_same() -> None:
+    digests = {arm.recipe.digest for arm in ARMS.values()}
+    assert len(digests) == len(ARMS) == len({arm.says for arm in ARMS.values()})
+
+
+def differences(one: Recipe, other: Recipe) -> set[str]:
+    return {
+        field.name
+        for field in dataclasses.fields(Recipe)
+        if getattr(one, field.name) != getattr(other, field.name)
+    }
+
+
+def test_the_recipe_of_the_paper_is_that_of_its_authors() -> None:
+    """In PyTorch's terms, from the authors' definition of the network and its training [A]."""
+    assert ARMS["cifar10"].recipe == Recipe(
+        data="cifar10",
+        preprocessing="whitened",
+        network="nin",
+        options={},
+        initial_deviations=(0.05,),
+        optimizer="sgd",
+        learning_rate=0.1,
+        bias_rate=2.0,
+        last_layer_rate=0.1,
+        momentum=0.9,
+        weight_decay=1e-4,
+        batch_size=128,
+        phases=((200, 1.0), (30, 0.1), (30, 0.01)),
+        crop=0,
+        mirror=False,
+        precision="bf16",
+        held_out=0,
+        stream=0,
+        probes=(),
+    )
+    hundred = ARMS["cifar100"].recipe
+    assert hundred.initial_deviations == (0.001, 0.01, 0.01, 0.05)
+    assert (hundred.learning_rate, hundred.bias_rate, hundred.last_layer_rate) == (0.02, 2.0, 1.0)
+    assert hundred.weight_decay == 5e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("cifar10", 966_986),
+        ("cifar100", 984_356),
+        ("mnist", 349_674),
+        ("svhn", 1_986_026),
+        ("handwritten", 1_107_914),
+        ("cifar10-fc-head", 966_986 + 640 * 10 + 10),
+        ("wide-mlp", 3072 * 65_536 + 65_536 + 65_536 * 10 + 10),
+    ],
+)
+def test_networks_have_their_parameters(name: str, parameters: int) -> None:
+    recipe = ARMS[name].recipe
+    with torch.device("meta"):
+        network = networks.build(recipe.network, **recipe.options)
+    assert sum(one.numel() for one in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("cifar10-augmented", {"crop", "mirror"}),
+        ("cifar10-no-dropout", {"options"}),
+        ("cifar10-fc-head", {"options"}),
+        ("cifar10-fc-dropout-head", {"options"}),
+        ("cifar10-fc-head-full-rate-short", {"options", "last_layer_rate", "phases", "probes"}),
+        ("cifar10-again-short", {"stream", "phases"}),
+        ("cifar10-tf32-short", {"precision", "phases"}),
+        ("cifar10-standardised-short", {"preprocessing", "phases"}),
+        ("cifar10-plain-short", {"network", "phases"}),
+    ],
+)
+def test_an_arm_changes_what_it_says(name: str, changed: set[str]) -> None:
+    assert differences(ARMS[name].recipe, ARMS["cifar10"].recipe) == changed
+
+
+def test_heads_are_compared_on_the_same_schedule_and_images() -> None:
+    for name, arm in HEADS.items():
+        assert arm.recipe.phases == ((77, 1.0), (12, 0.1), (11, 0.01)), name
+        assert arm.recipe.probes == HEADS["cifar10-short"].recipe.probes
+        full = FULL.get(name.removesuffix("-short"))
+        if full:
+            assert differences(arm.recipe, full.recipe) == {"phases", "probes"}
+
+
+def test_tricks_differ_in_the_network_alone() -> None:
+    for name, (_, recipe) in TRICKS.items():
+        expected = {"options"}
+        if name == "trunk":
+            expected = set()
+        elif name == "wide-mlp":
+            expected = {"network", "learning_rate", "options"} - {"options"}
+        elif name.startswith(("plain", "residual")):
+            expected |= {"network", "weight_decay", "probes"}
+        assert differences(recipe, TRICKS["trunk"][1]) == expected, name
+    skips = [TRICKS[f"{kind}-56"][1].options["skip"] for kind in ("plain", "residual")]
+    assert skips == [False, True]
+
+
+def test_the_document_s_dropout_and_batch_norm_are_those_of_its_listing() -> None:
+    options = SHORT_VARIANTS["batch-norm"][1].options
+    assert options == {"batch_norm": True, "dropout": "inverted", "rate": 0.2}
+
+
+def test_the_handwritten_network_trains_as_fixed_before_its_first_run() -> None:
+    recipe = ARMS["handwritten"].recipe
+    assert (recipe.optimizer, recipe.learning_rate, recipe.batch_size) == ("adam", 1e-3, 128)
+    assert (recipe.epochs, recipe.mirror, recipe.crop) == (40, True, 0)
+    assert (recipe.bias_rate, recipe.last_layer_rate, recipe.weight_decay) == (1.0, 1.0, 0.0)
+    assert ARMS["handwritten"].on_cpu
