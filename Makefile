@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SEEDS ?= 30
+ROUNDS ?= 30
 # Two processes where there are two cores; more would only import PyTorch more often.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * ((os.cpu_count() or 1) > 1))")
 export OMP_NUM_THREADS ?= 1
@@ -34,10 +34,21 @@ test: $(READY) ## all tests, and every claim under every fault
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --flips
 	@$(BIN)/pytest tests -q -n $(WORKERS)
 
-soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from each of SEEDS=30 seeds
+soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from each of ROUNDS=30 seeds
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak 0 --whole-grids
-	@for seed in $$(seq 1 $(SEEDS)); do \
+	@for seed in $$(seq 1 $(ROUNDS)); do \
 	    $(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak $$seed || exit 1; done
+
+data: $(READY) ## download CIFAR-10, CIFAR-100 and MNIST, into NIN_DATA or a cache folder
+	@$(BIN)/python -m nin_ref.data
+
+reproduce: $(READY) ## train what training claims lack; ARMS=a,b SEEDS=0-2 BUDGET_MINUTES=60
+	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training reproduce $(if $(ARMS),--arms "$(ARMS)") \
+	    $(if $(SEEDS),--seeds "$(SEEDS)") \
+	    $(if $(BUDGET_MINUTES),--budget-minutes "$(BUDGET_MINUTES)")
+
+recheck: $(READY) ## verify the committed training runs, on a CPU
+	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training recheck
 
 measure: $(READY) ## make the evidence of measured claims on this machine
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.measure
@@ -63,4 +74,4 @@ clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test soak measure coverage-of-documents report bench mutation lint clean
+.PHONY: help quick claims test soak data reproduce recheck measure coverage-of-documents report bench mutation lint clean

@@ -9,9 +9,10 @@ a hundred runs without data takes beside one of ten.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from claims.training import recheck as rechecks
 from claims.training import reproduce, runs
 from claims.training.arms import ARMS
 from nin_ref import data, models, training
@@ -136,7 +138,9 @@ def resumption(device: torch.device) -> None:
         progress = Progress(training.now())
         written = timed(lambda: checkpoint.save_at_times(prepared, progress), device)
         read = timed(lambda: checkpoint.load(prepared), device)
-    run = reproduce.Rates(device.type, runs.RESULTS).seconds("cifar10")
+    name = reproduce.device_name(device.type)
+    timings = reproduce.timings_on(device.type, name, runs.RESULTS)
+    run = reproduce.expected("cifar10", device.type, timings)
     share = 100 * (written + read) / run
     say(f"writing and reading a checkpoint = {share:.4f} % of a run of the CIFAR-10 arm")
     minute = 100 * written / Checkpoint.interval
@@ -151,29 +155,33 @@ def recheck() -> None:
     images = Images(train, patterns.train_labels, test, patterns.test_labels, 10, patterns.digest)
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
-        for count in (10, 100):
-            results = Path(folder) / str(count)
-            runs.keep_test_labels("patterns", patterns.test_labels, results)
-            for name in ("rules.json", "traces.json", "verdicts.json"):
-                shutil.copy(runs.RESULTS / name, results / name)
-            for seed in range(arm.weights_of, arm.weights_of + count):
-                runs.make(
-                    "tiny",
-                    arm,
-                    seed,
-                    images,
-                    "cpu",
-                    results=results,
-                    warn=say,
-                    report=lambda progress, share: None,
-                )
-            command = [sys.executable, "-m", "claims.training", "recheck", "--without-data"]
-            command += ["--results", str(results)]
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-            seconds[count] = time.perf_counter() - start
+        results = Path(folder)
+        runs.keep_test_labels("patterns", patterns.test_labels, results)
+        for name in ("rules.json", "traces.json", "verdicts.json"):
+            shutil.copy(runs.RESULTS / name, results / name)
+        for seed in range(arm.weights_of, arm.weights_of + 100):
+            runs.make(
+                "tiny",
+                arm,
+                seed,
+                images,
+                "cpu",
+                results=results,
+                warn=say,
+                report=lambda progress, share: None,
+            )
+            if seed in (10, 100):
+                start = time.perf_counter()
+                with contextlib.redirect_stdout(io.StringIO()):
+                    sound = rechecks.without_data(results, rechecks.Report())
+                seconds[seed] = time.perf_counter() - start
+                if len(sound) != seed:
+                    sys.exit(f"{len(sound)} of {seed} runs passed the recheck")
     ratio = seconds[100] / seconds[10]
-    say(f"recheck of 100 runs / of 10 = {ratio:.2f} ({seconds[100]:.1f} s / {seconds[10]:.1f} s)")
+    say(
+        f"recheck without data of 100 runs / of 10 = {ratio:.2f} "
+        f"({seconds[100]:.1f} s / {seconds[10]:.1f} s)"
+    )
 
 
 def say(line: str) -> None:

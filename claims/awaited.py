@@ -1,4 +1,4 @@
-"""Claims about trained networks that wait for runs."""
+"""Claims about trained networks that wait in words: no rule on one number a run expresses them."""
 
 from __future__ import annotations
 

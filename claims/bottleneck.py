@@ -18,7 +18,6 @@ from claims import _inception as inception
 from claims._inception import Builder, altered, biases_counted, kernels_3x1, width_forgotten
 from claims._layers import for_all, remade
 from claims._steps import steps_that_take, times_as_long
-from claims.awaited import awaited
 from claims.cases import SEEDS, integers, sampled, wide
 from claims.checks import Array, close, same
 from claims.core.claim import PROOF, Claim, Domain, Proof, Sample, Subject
@@ -39,6 +38,8 @@ from claims.subjects import (
     Models,
     model_on_meta,
 )
+from claims.trained import trained
+from claims.training.rules import Sooner
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -884,13 +885,11 @@ def step_is_shorter(evidence: Evidence, device: str) -> dict[str, float]:
     return {"ratio": ratio}
 
 
-reaches_loss_sooner = awaited(
+reaches_loss_sooner = trained(
     "bottleneck/takes-less-time-to-a-training-loss",
     says="On CIFAR-10 a network of bottlenecks takes less time to a training loss of 0.5 than the "
     "same network of direct 3x3 layers.",
     cites=["003:23"],
-    needs="time to training loss 0.5 on one device, Welch's test on the log scale on 5 against 5 "
-    "runs",
-    arms={"trunk-bottleneck": 5, "trunk": 5},
+    rule=Sooner("trunk-bottleneck", "trunk", quantity="seconds to training loss 0.5", seeds=5),
     reading_of=FASTER,
 )

@@ -22,12 +22,13 @@ from claims._classics import (
     records_of,
     saved_for_backward,
 )
-from claims.awaited import awaited
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import models as surgeries
 from claims.faults.formulas import layer
 from claims.subjects import LAYERS, MEASUREMENTS, MODELS, Evidence, Layers, Models, traced
+from claims.trained import trained
+from claims.training.rules import Lower, Sooner
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -489,14 +490,12 @@ def random_labels_are_learnt(layers: Layers, c: Fit) -> None:
     assert steps < STEPS, f"{c.parameters} parameters have not learnt {LABELS} labels"
 
 
-overfitting = awaited(
+overfitting = trained(
     "compute/many-parameters-in-the-head-overfit",
     says="On CIFAR-10, the same convolutions end with a larger gap between training and test error "
     "under fully connected layers than under a global average.",
     cites=["001:45"],
-    needs="the difference of the gaps, Welch on 8 against 8 seeds of plain-fc and plain-gap, "
-    "within the Holm family of the heads; above 0.3 points it holds",
-    arms={"plain-fc": 8, "plain-gap": 8},
+    rule=Lower("plain-gap-short", "plain-fc-short", quantity="generalisation gap", family="heads"),
     reading_of=BY_HEART,
 )
 
@@ -530,14 +529,12 @@ def wide_needs_half_the_steps(layers: Layers, c: tuple[int, int, int]) -> None:
     assert 2 * wide < narrow, f"{c[1]} units take {wide} steps, {c[0]} take {narrow}"
 
 
-converges_fast = awaited(
+converges_fast = trained(
     "compute/many-parameters-in-the-head-converge-faster",
     says="On CIFAR-10, the same convolutions reach a training loss of 0.5 in fewer epochs under "
     "fully connected layers than under a global average.",
     cites=["001:45"],
-    needs="epochs to training loss 0.5, Welch on the log scale on 8 against 8 seeds of plain-fc "
-    "and plain-gap",
-    arms={"plain-fc": 8, "plain-gap": 8},
+    rule=Sooner("plain-fc-short", "plain-gap-short"),
     reading_of=FAST,
 )
 
@@ -570,12 +567,10 @@ def random_labels_are_not_learnt(layers: Layers, c: Fit) -> None:
     assert steps == STEPS, f"with decay {c.weight_decay} they are learnt in {steps} steps"
 
 
-needs_regularisation = awaited(
+needs_regularisation = trained(
     "compute/many-parameters-in-the-head-need-regularisation",
     says="On CIFAR-10, dropout on its fully connected layers lowers the test error of a plain CNN.",
     cites=["001:45"],
-    needs="the test error, Welch on 8 against 8 seeds of plain-fc and plain-fc-dropout, within the "
-    "Holm family of the heads; by 0.3 points or more it holds",
-    arms={"plain-fc": 8, "plain-fc-dropout": 8},
+    rule=Lower("plain-fc-dropout-short", "plain-fc-short", family="heads"),
     reading_of=REGULARISED,
 )

@@ -33,6 +33,8 @@ from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models, traced
+from claims.trained import trained
+from claims.training.rules import Interaction
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -528,13 +530,13 @@ trained_maps = (
         "fifth of the places covered against a random fifth, paired t-test over seeds",
         arms={"cifar10": 8},
     ),
-    awaited(
+    trained(
         "confidence-maps/mlpconv-layers-make-the-average-accurate",
         says="It is the mlpconv layers that make maps precise enough for the average: on them the "
         "global average gains more over a fully connected layer than on plain convolutions.",
         cites=["000:50"],
-        needs="the interaction of trunk and head in the test error, mlpconv or plain by average or "
-        "fully connected, 8 seeds each, delta 0.3 points",
-        arms={"cifar10": 8, "cifar10-fc-head": 8, "plain-gap": 8, "plain-fc": 8},
+        rule=Interaction(
+            "cifar10-short", "cifar10-fc-head-short", "plain-gap-short", "plain-fc-short"
+        ),
     ),
 )

@@ -17,7 +17,6 @@ from claims import _inception as inception
 from claims._classics import ALEXNETS, convolutions
 from claims._inception import Builder, altered, biases_counted, kernels_3x1, width_forgotten
 from claims._steps import steps_that_take, times_as_long
-from claims.awaited import awaited
 from claims.cases import SEEDS, integers, sampled, wide
 from claims.checks import Array, close, same
 from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Sample, Subject
@@ -38,6 +37,8 @@ from claims.subjects import (
     Models,
     model_on_meta,
 )
+from claims.trained import trained
+from claims.training.rules import Lower, Sooner
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 from nin_ref.oracle import Pair
@@ -724,25 +725,22 @@ def bank_takes_longer(evidence: Evidence, bank: str) -> dict[str, float]:
     return {"ratio": ratio}
 
 
-reaches_loss_later = awaited(
+reaches_loss_later = trained(
     "inception/several-sizes-take-longer-to-a-training-loss",
     says="On CIFAR-10 a network whose layers have kernels of several sizes takes more time to a "
     "training loss of 0.5 than the same network with 3x3 kernels.",
     cites=["003:21"],
-    needs="time to training loss 0.5 on one device, Welch's test on the log scale on 5 against 5 "
-    "runs",
-    arms={"trunk-inception": 5, "trunk": 5},
+    rule=Sooner("trunk", "trunk-inception", quantity="seconds to training loss 0.5", seeds=5),
     reading_of=INEFFICIENT,
 )
 
 better = tuple(
-    awaited(
+    trained(
         f"inception/several-sizes-beat-{size}-kernels",
         says="On CIFAR-10 a network whose layers have kernels of several sizes ends with a lower "
         f"test error than the same network with {size} kernels.",
         cites=["003:19"],
-        needs="Welch's test of the final test error on 8 against 8 runs; holds beyond 0.3 points",
-        arms={"trunk-inception": 8, arm: 8},
+        rule=Lower("trunk-inception", arm, seeds=5),
         reading_of="features of several kernel sizes do better than those of a single one",
     )
     for size, arm in {"3x3": "trunk", "5x5": "trunk-5x5"}.items()

@@ -20,7 +20,6 @@ from claims._kernel_stacks import (
     stack_of,
 )
 from claims._steps import steps_that_take, times_as_long
-from claims.awaited import awaited
 from claims.checks import same
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample
 from claims.core.verdict import Holds, HoldsIf, Recorded, Refuted, Undecided
@@ -40,6 +39,8 @@ from claims.subjects import (
     Layers,
     Models,
 )
+from claims.trained import trained
+from claims.training.rules import Lower
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -160,14 +161,12 @@ def first_kernel_is_large(models: Models, name: str) -> None:
     assert kernel == 2 * (FIRST_KERNEL[name],), f"the first kernel of {name} is {kernel}"
 
 
-better_features = awaited(
+better_features = trained(
     "kernel-size/larger-kernels-find-better-features",
     says="Larger kernels extract better features: with 5x5 in the place of each 3x3, a network as "
     "deep and as wide classifies CIFAR-10 more accurately.",
     cites=["003:7"],
-    needs="Welch's test of the final test error on 8 against 8 seeds of trunk-5x5 and trunk; lower "
-    "by 0.3 points it holds",
-    arms={"trunk-5x5": 8, "trunk": 8},
+    rule=Lower("trunk-5x5", "trunk", seeds=5),
 )
 
 # What larger kernels cost -------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from claims._mlpconv import (
     second_layer_3x3,
     single_pixels_read,
 )
-from claims.awaited import awaited
 from claims.cases import SEEDS, Convolution, convolution, fine, integers, pairs, sampled, wide
 from claims.checks import Array, close, same
 from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Sample, Subject
@@ -36,6 +35,8 @@ from claims.subjects import (
     Models,
     model_on_meta,
 )
+from claims.trained import trained
+from claims.training.rules import Lower
 from nin_ref import oracle
 from nin_ref.operators import Operators
 from nin_ref.oracle import Pair
@@ -657,12 +658,10 @@ def two_hidden_units_compute_it(ops: Operators, width: int) -> None:
     same(y, (rows[..., 1:] != rows[..., :-1]).astype(np.float64), "the mlpconv layer")
 
 
-beats_plain_convolutions = awaited(
+beats_plain_convolutions = trained(
     "mlpconv/extracts-better-features-than-plain-convolutions",
     says="A network with mlpconv layers classifies CIFAR-10 more accurately than one of plain "
     "convolutions with as many parameters and multiply-adds, as its local features are better.",
     cites=["000:23", "000:50"],
-    needs="Welch's test on 5 seeds of each arm, cifar10 (mlpconv) against cifar10-plain (matched "
-    "in parameters and multiply-adds), delta 0.3 points of test accuracy",
-    arms={"cifar10": 5, "cifar10-plain": 5},
+    rule=Lower("cifar10-short", "cifar10-plain-short", family="comparisons"),
 )

@@ -21,13 +21,14 @@ from claims._mlpconv import (
     second_layer_3x3,
     single_pixels_read,
 )
-from claims.awaited import awaited
 from claims.cases import sampled
 from claims.core.claim import PROOF, Claim, Domain, Fault, Proof, Subject
 from claims.core.verdict import Holds, Refuted
 from claims.faults import models as surgeries
 from claims.faults.formulas import formula
 from claims.subjects import FORMULAS, MODELS, Formulas, Models
+from claims.trained import trained
+from claims.training.rules import FAMILIES, AllOf
 from nin_ref import counting, models, oracle
 
 if TYPE_CHECKING:
@@ -381,13 +382,11 @@ def third_adds_little(models: Models, name: str) -> dict[str, float]:
     return {"added share": share, "of the first convolutions": third / first}
 
 
-two_are_best = awaited(
+two_are_best = trained(
     "nin-block/two-one-by-ones-classify-best",
     says="With two 1x1 convolutions in each block the network classifies CIFAR-10 more accurately "
     "than with one, and than with three.",
     cites=["001:151"],
-    needs="Welch's tests of arm cifar10 against cifar10-one-by-one-once and -thrice, 8 seeds each, "
-    "Holm over the two, delta 0.3 points of test accuracy",
-    arms=dict.fromkeys(("cifar10", "cifar10-one-by-one-once", "cifar10-one-by-one-thrice"), 8),
+    rule=AllOf(FAMILIES["1x1 convolutions"]),
     reading_of=WHY_TWO,
 )

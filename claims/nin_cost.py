@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from claims._classics import convolutions, records_of
 from claims._layers import for_all
 from claims._steps import steps_that_take, times_as_long
-from claims.awaited import awaited
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import formulas as wrong_formulas
@@ -23,6 +22,8 @@ from claims.subjects import (
     Formulas,
     Models,
 )
+from claims.trained import trained
+from claims.training.rules import Sooner
 from nin_ref import counting
 
 if TYPE_CHECKING:
@@ -271,13 +272,12 @@ def step_is_slower(evidence: Evidence, device: str) -> dict[str, float]:
     return {"ratio": ratio}
 
 
-more_epochs = awaited(
+more_epochs = trained(
     "nin-cost/needs-more-epochs",
     says="NiN takes more epochs to a training loss of 0.5 than a plain network with a fully "
     "connected head.",
     cites=["001:92"],
-    needs="8 runs of each: Welch's test on the logarithm of the number of epochs",
-    arms={"cifar10": 8, "plain-fc": 8},
+    rule=Sooner("plain-fc-short", "cifar10-short"),
     reading_of=LONGER,
     renamed_from="network-in-network/needs-more-epochs",
 )

@@ -34,12 +34,13 @@ from claims._residual import (
     rewired,
     series,
 )
-from claims.awaited import awaited
 from claims.checks import Array, same
 from claims.core.claim import Claim, Sample
 from claims.core.verdict import Holds, HoldsIf, Refuted
 from claims.faults.fields import perturbed
 from claims.subjects import FACTS, Fact
+from claims.trained import trained
+from claims.training.rules import Lower, RatioBelow
 from nin_ref import oracle
 
 if TYPE_CHECKING:
@@ -419,52 +420,46 @@ def more_layers_lower_the_error(
 
 # What only training decides -----------------------------------------------------------------------
 
-TEST_ERROR = "Welch's test of the final test error, 5 runs of each, holds beyond 0.3 points"
 WORSE = "a deeper plain network is hardly better or even worse"
 
-trained = (
-    awaited(
+TRAINED = (
+    trained(
         "residual/deeper-plain-networks-test-worse",
         says="On CIFAR-10 a plain network of 56 layers has a higher test error than one of 20.",
         cites=["003:90"],
-        needs=TEST_ERROR,
-        arms={"plain-20": 5, "plain-56": 5},
+        rule=Lower("plain-20", "plain-56", seeds=5),
         reading_of=WORSE,
     ),
-    awaited(
+    trained(
         "residual/deeper-plain-networks-train-worse",
         says="On CIFAR-10 a plain network of 56 layers ends with a higher training error than one "
         "of 20, so that it is training that fails and not generalisation.",
         cites=["003:90"],
-        needs=TEST_ERROR.replace("test error", "training error"),
-        arms={"plain-20": 5, "plain-56": 5},
+        rule=Lower("plain-20", "plain-56", quantity="training error", seeds=5),
         reading_of=WORSE,
     ),
-    awaited(
+    trained(
         "residual/early-layers-of-deep-plain-networks-get-no-gradient",
         says="While a plain network of 56 layers is trained with batch norm its early layers get "
         "hardly any gradient: over the first epoch the first convolution's gradient is on average "
         "less than a hundredth of that in a network of 20 layers.",
         cites=["003:90"],
-        needs="Welch's test of the logarithm of the mean norm, 5 runs of each",
-        arms={"plain-20": 5, "plain-56": 5},
+        rule=RatioBelow("plain-56", "plain-20", ratio=0.01, quantity="first gradient", seeds=5),
         reading_of=CAUSE,
     ),
-    awaited(
+    trained(
         "residual/deep-residual-networks-beat-plain-ones",
         says="On CIFAR-10 a network of 56 layers has a lower test error with skip connections than "
         "without.",
         cites=["003:90"],
-        needs=TEST_ERROR,
-        arms={"residual-56": 5, "plain-56": 5},
+        rule=Lower("residual-56", "plain-56", seeds=5),
         reading_of=SOLVED,
     ),
-    awaited(
+    trained(
         "residual/deeper-residual-networks-test-better",
         says="On CIFAR-10 a residual network of 56 layers has a lower test error than one of 20.",
         cites=["003:90"],
-        needs=TEST_ERROR,
-        arms={"residual-20": 5, "residual-56": 5},
+        rule=Lower("residual-56", "residual-20", seeds=5),
         reading_of=SOLVED,
     ),
 )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claims._separable import NETWORKS, Stages, on_stages, stages_of, with_kernel
 from claims._steps import STEPS, steps_that_take, times_as_long
-from claims.awaited import awaited
 from claims.core.claim import PROOF, Claim, Proof, Sample
 from claims.core.verdict import Holds, HoldsIf, Refuted, Undecided
 from claims.faults import formulas as wrong_formulas
@@ -32,6 +31,8 @@ from claims.subjects import (
     Layers,
     Models,
 )
+from claims.trained import trained
+from claims.training.rules import Lower, NotWorse
 from nin_ref import counting
 from nin_ref.oracle import Pair
 
@@ -495,23 +496,20 @@ def share_of_time_is_larger(evidence: Evidence, device: str) -> dict[str, float]
 
 PERFORMANCE = "with fewer parameters the model performs no worse, and may perform better"
 
-no_worse = awaited(
+no_worse = trained(
     "separable-savings/performs-no-worse",
     says="On CIFAR-10, the plain 3x3 network makes no more test errors with depthwise separable "
     "convolutions of the same widths in the place of its standard ones.",
     cites=["003:73"],
-    needs="the interval of the increase of the final test error, Welch on 8 against 8 seeds; "
-    "wholly below 0.5 points it holds, wholly above it is refuted",
-    arms={"trunk-depthwise-separable": 8, "trunk": 8},
+    rule=NotWorse("trunk-depthwise-separable", "trunk", margin=0.5),
     reading_of=PERFORMANCE,
 )
-better = awaited(
+better = trained(
     "separable-savings/performs-better",
     says="On CIFAR-10, the plain 3x3 network makes fewer test errors with depthwise separable "
     "convolutions of the same widths in the place of its standard ones.",
     cites=["003:73"],
-    needs="the final test error, Welch on 8 against 8 seeds; by 0.3 points or more it holds",
-    arms={"trunk-depthwise-separable": 8, "trunk": 8},
+    rule=Lower("trunk-depthwise-separable", "trunk"),
     reading_of=PERFORMANCE,
 )
 

@@ -26,7 +26,6 @@ from claims._kernel_stacks import (
     seen,
     stack_of,
 )
-from claims.awaited import awaited
 from claims.cases import SEEDS, Convolution, integers, pairs, wide
 from claims.checks import Array, same
 from claims.core.claim import PROOF, Claim, Domain, Proof, Sample
@@ -48,6 +47,8 @@ from claims.subjects import (
     Layers,
     Models,
 )
+from claims.trained import trained
+from claims.training.rules import Lower
 from nin_ref import oracle
 from nin_ref.operators import Operators
 from nin_ref.oracle import Pair
@@ -709,32 +710,29 @@ def power_is_left(layers: Layers, number: int) -> dict[str, float]:
 # What only training decides -----------------------------------------------------------------------
 
 PAIRED = "a network with two 3x3 convolutions in the place of each 5x5"
-NOISE = "the error that Gaussian noise of half the deviation of the pixels adds"
 
 large_against_small = tuple(
-    awaited(
+    trained(
         f"small-kernels/pairs-of-3x3-{name}-than-5x5",
         says=says,
         cites=["003:17"],
-        needs=f"Welch's test of {measure} on 8 against 8 seeds of trunk-two-3x3 and trunk-5x5; "
-        "smaller by 0.3 points it holds",
-        arms={"trunk-two-3x3": 8, "trunk-5x5": 8},
+        rule=Lower("trunk-two-3x3", "trunk-5x5", quantity=quantity, seeds=5),
         reading_of=ROBUST,
     )
-    for name, measure, says in (
+    for name, quantity, says in (
         (
             "overfit-less",
-            "the gap between training and test error",
+            "generalisation gap",
             f"On CIFAR-10, {PAIRED} ends with a smaller gap between training and test error.",
         ),
         (
             "classify-better",
-            "the final test error",
+            "test error",
             f"On CIFAR-10, {PAIRED} ends with a lower test error.",
         ),
         (
             "withstand-noise-better",
-            NOISE,
+            "rise of test error by noise of a half",
             f"Noise on the test images of CIFAR-10 costs {PAIRED} less accuracy.",
         ),
     )

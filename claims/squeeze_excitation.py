@@ -22,6 +22,8 @@ from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.faults.formulas import formula
 from claims.subjects import FORMULAS, MODELS, OPERATORS, Formulas, Models
+from claims.trained import trained
+from claims.training.rules import Lower
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -733,7 +735,7 @@ def largest_gate_has_largest_share(blocks: Blocks, c: Images) -> None:
 
 # What only training decides -----------------------------------------------------------------------
 
-trained = (
+TRAINED = (
     awaited(
         "squeeze-excitation/channels-contribute-differently",
         says="The channels of a trained network contribute differently to what it says: without "
@@ -744,13 +746,12 @@ trained = (
         "correlation over the channels, t-test over seeds, above 0.3 it holds",
         arms={"trunk": 5},
     ),
-    awaited(
+    trained(
         "squeeze-excitation/channel-weights-lower-the-error",
         says="Weights of the channels are worth having: squeeze-and-excitation blocks lower the "
         "test error on CIFAR-10.",
         cites=["003:81"],
-        needs="Welch's test of the final test error, 8 runs of each, holds beyond 0.3 points",
-        arms={"trunk": 8, "trunk-squeeze-excitation": 8},
+        rule=Lower("trunk-squeeze-excitation", "trunk", seeds=5),
     ),
     awaited(
         "squeeze-excitation/gates-rank-channels-by-importance",

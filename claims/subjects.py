@@ -9,7 +9,7 @@ import functools
 import importlib
 import json
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -240,6 +240,23 @@ class Evidence:
             }
         except runs.RunError as error:
             raise UnavailableError(f"{error}; `make recheck` says more") from error
+
+    def rule(self, id_: str) -> dict[str, Any]:
+        """Return what is published of a claim's rule; nothing if none is."""
+        from claims.training import runs
+
+        published: dict[str, Any] = runs.rules(self.directory).get(id_, {})
+        return published
+
+    def ran_under_another_rule(self, id_: str, digest: str, arms: Iterable[str]) -> bool:
+        """Whether a run of these arms began before the rule of a claim was what it is now."""
+        from claims.training import runs
+
+        return any(
+            run.record["rules"].get(id_) != digest
+            for arm in arms
+            for run, _ in runs.fresh(self.directory, arm).values()
+        )
 
     def measurement(self, name: str) -> dict[str, Any]:
         """Return a committed measurement.

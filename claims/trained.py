@@ -44,10 +44,19 @@ def trained(
     @claim.judged(subject=RUNS, on=[" against ".join(arms)], flipped_by=flipped_by)
     def rule_decides(evidence: Evidence, _: str) -> dict[str, Any]:
         decision = rules.decide(rule, evidence.values(rules.needed(rule)))
+        published = evidence.rule(id_)
+        rates = published.get("error rates", {})
         if decision.outcome == "undecided":
-            raise InsufficientEvidenceError(decision.reason)
-        assert decision.outcome == "holds", decision.reason
-        return {"rule": rules.described(rule), "found": decision.reason, **decision.numbers}
+            power = f"; expected power {rates['power']:.2g}" if rates else ""
+            raise InsufficientEvidenceError(decision.reason + power)
+        found = decision.reason
+        if evidence.ran_under_another_rule(id_, rules.digest(rule), arms):
+            found += "; rule changed after the runs"
+        wrongly = "false refutation" if decision.outcome == "refuted" else "false alarm"
+        if rates:
+            found += f"; rate of a {wrongly} {rates[wrongly]:.2g}"
+        assert decision.outcome == "holds", found
+        return {"rule": rules.described(rule), "found": found, **decision.numbers, **rates}
 
     return claim
 

@@ -205,6 +205,7 @@ class Training:
         ]
         self.draws = self.drawn(0)
         self.position = torch.zeros(1, dtype=torch.int64, device=device)
+        self.numbers = torch.arange(self.steps, device=device)
         self.lanes = torch.arange(recipe.batch_size, device=device)
         self.first_layer = weighted(self.network)[0].weight
         self.losses = torch.zeros(self.steps, dtype=self.dtype, device=device)
@@ -287,11 +288,14 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         with torch.no_grad():
-            wrong = (scores.argmax(1) != labels).sum()
-            self.losses.index_copy_(0, self.position, loss[None])
-            self.gradients.index_copy_(0, self.position, self.first_layer.grad.norm()[None])
-            self.wrong.index_copy_(0, self.position, wrong[None])
+            self.note(self.losses, loss)
+            self.note(self.gradients, self.first_layer.grad.norm())
+            self.note(self.wrong, (scores.argmax(1) != labels).sum())
             self.position += 1
+
+    def note(self, noted: Tensor, value: Tensor) -> None:
+        """Put a value at `position` of what is noted of an epoch; no wait for the device."""
+        noted.copy_(torch.where(self.numbers == self.position, value, noted))
 
     def dropout_keys(self) -> Iterator[Tensor]:
         """Yield a key [2] for each dropout layer, another one for each layer and step."""

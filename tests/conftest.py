@@ -27,6 +27,13 @@ def toy(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
     gc.unfreeze()  # the plugin leaves that to the end of the process, which here lives on
 
 
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Put the tests that run pytest last, so that a quicker one finds a fault first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """Leave out slow tests unless `-m` names them; put those that run pytest last.
+
+    So a quicker one finds a fault first.
+    """
     items.sort(key=lambda item: "toy" in item.fixturenames)
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)

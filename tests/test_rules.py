@@ -513,7 +513,8 @@ def test_a_rule_must_be_a_member_of_its_family_as_it_is() -> None:
 
 def test_families_are_of_the_sizes_that_were_fixed() -> None:
     assert {name: len(members) for name, members in FAMILIES.items()} == {
-        "comparisons": 6,
+        "comparisons": 4,
+        "heads with dropout": 2,
         "heads": 5,
         "1x1 convolutions": 2,
         "other heads": 2,
@@ -522,6 +523,7 @@ def test_families_are_of_the_sizes_that_were_fixed() -> None:
         assert len(set(members)) == len(members)
         assert {member.family for member in members} == {name}
         assert {member.alpha for member in members} == {0.05}
+        assert {member.seeds for member in members} == {8}
 
 
 # Rules together -----------------------------------------------------------------------------------
@@ -872,7 +874,7 @@ def test_error_rates_are_those_of_the_truths_that_are_named() -> None:
 def test_error_rates_in_a_family_are_bounds() -> None:
     member = FAMILIES["comparisons"][1]
     alone = dataclasses.replace(member, family=None)
-    strict = dataclasses.replace(alone, alpha=0.05 / 6)
+    strict = dataclasses.replace(alone, alpha=0.05 / 4)
     rates = error_rates(member, truth=0.7)
     assert rates["false alarm"] == error_rates(alone)["false alarm"]
     assert rates["power"] == error_rates(strict, truth=0.7)["power"]
@@ -951,3 +953,10 @@ def test_deciding_imports_little() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["holds", "set()"], done.stderr
+
+
+def test_errors_known_to_fewer_points_are_planned_to_spread_less() -> None:
+    """A rule's rates do not depend on the unit of its half-width."""
+    wide, narrow = (rules.error_rates(Reaches("a", 5.0, half_width=half)) for half in (0.75, 0.1))
+    assert wide == pytest.approx(narrow, abs=1e-12)
+    assert wide == rules.error_rates(Reaches("a", 5.0), deviation=0.25)

@@ -285,6 +285,13 @@ ARMS: Mapping[str, Arm] = {
         recipe=TRICKS["plain-56"][1],
         trace_tolerance=1e-6,
     ),
+    "cifar10-start": Arm(
+        says="the first 8 epochs: do runs collapse?", recipe=changed(CIFAR10, phases=((8, 1.0),))
+    ),
+    "cifar10-tf32-start": Arm(
+        says="the first 8 epochs in TF32",
+        recipe=changed(CIFAR10, phases=((8, 1.0),), precision="tf32"),
+    ),
     "tiny": Arm(
         says="a small network on synthetic patterns, for rehearsals", recipe=TINY, on_cpu=True
     ),

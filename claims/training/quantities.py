@@ -1,17 +1,20 @@
 """What rules compare: numbers of one run, by their names.
 
-Errors, accuracies and gaps are in points (per cent); None is a threshold that a run never reached.
+Errors, accuracies and gaps are in points (per cent). Beside the quantities listed here there are
+times, such as "epochs to training loss 0.5" or "seconds to test error 20": when the evaluation
+after an epoch first shows no more than this. None is a threshold that a run never reached.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from claims.training.arms import SHIFTS
 from claims.training.runs import Run, test_error
 from nin_ref.data import Bytes
 
-SHIFTS = ("4 pixels up", "4 pixels down", "4 pixels left", "4 pixels right")
 THRESHOLD = re.compile(r"(epochs|seconds) to (training loss|test error) ([0-9.]+)")
 
 QUANTITIES: Mapping[str, Callable[[Run, Bytes], float]] = {
@@ -19,6 +22,8 @@ QUANTITIES: Mapping[str, Callable[[Run, Bytes], float]] = {
     "test accuracy": lambda run, labels: 100 - test_error(run.predictions["test"], labels),
     "best test accuracy": lambda run, labels: 100 - min(row["test error"] for row in run.curve),
     "training error": lambda run, labels: run.curve[-1]["training error"],
+    # Mean norm over the steps of the first epoch, of the gradient of the first layer's weights.
+    "first gradient": lambda run, labels: run.curve[0]["first gradient"],
     "generalisation gap": lambda run, labels: (
         test_error(run.predictions["test"], labels) - run.curve[-1]["training error"]
     ),
@@ -43,9 +48,30 @@ def value(quantity: str, run: Run, labels: Bytes) -> float | None:
     if not named:
         raise ValueError(f"there is no quantity {quantity!r} of a run")
     unit, column, threshold = named.groups()
-    for number, row in enumerate(run.curve, start=1):
-        if row[column] <= float(threshold):
-            return float(number) if unit == "epochs" else sum(run.record["seconds"][:number])
+    durations = run.record["seconds"] if unit == "seconds" else [1.0] * len(run.curve)
+    return time_to(float(threshold), [row[column] for row in run.curve], durations)
+
+
+def time_to(threshold: float, values: Sequence[float], durations: Sequence[float]) -> float | None:
+    """Return when a falling number first is at a threshold or below, or None if it never is.
+
+    In whole epochs most runs of an arm would take equally long, with no spread to compare by. So
+    the logarithm of the number is taken to fall evenly within the epoch that crosses the threshold.
+    The first epoch counts as a whole, as nothing is known from before it; so does one with no
+    logarithm at one of its ends (a loss that was no number, an error of 0).
+
+    Args:
+        threshold: what to come down to.
+        values: the number after each epoch.
+        durations: how long each epoch took, in epochs or seconds, the unit of the answer.
+    """
+    before = math.nan
+    for number, now in enumerate(values):
+        if now <= threshold:
+            known = math.isfinite(before) and now > 0
+            share = math.log(before / threshold) / math.log(before / now) if known else 1.0
+            return sum(durations[:number]) + share * durations[number]
+        before = now
     return None
 
 

@@ -7,17 +7,26 @@ processes, on one machine or one file system, share the work: each run is taken 
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
 import difflib
 import functools
 import json
+import math
 import os
+import re
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from claims.training import runs
 from claims.training.arms import ARMS, SHAPES, Arm
@@ -28,8 +37,20 @@ from nin_ref.training import Images, Progress, TrainingError
 # a server. A guess: a GPU for data centres.
 OPERATIONS_PER_SECOND = {"cpu": 3e11, "cuda": 1.2e14}
 TRAINING_IMAGES = {"mnist": 60_000, "svhn": 73_257, "patterns": 512}  # all others 50,000
+MOST_SEEDS = 10_000  # at once: a slip of the finger should not fill the memory
 
 Planned = tuple[str, int]  # an arm and a seed
+Timings = Sequence[Mapping[str, Sequence[float]]]  # seconds by arm, the most telling runs first
+
+# What may go wrong with one run while others can still be made.
+FAILURES = (
+    OSError,
+    MemoryError,
+    torch.OutOfMemoryError,
+    TrainingError,
+    data.DataError,
+    runs.RunError,
+)
 
 
 class ReproduceError(Exception):
@@ -40,57 +61,146 @@ class OutOfTimeError(Exception):
     """The budget is used up within a run, which goes on next time."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """List what is missing and train it; returns 1 where something went wrong."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; what handles Ctrl-C handles it too."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List what is missing and train it.
+
+    Returns:
+        0 if nothing went wrong, 1 if a run could not be made or is damaged, 130 after Ctrl-C and
+        143 after SIGTERM; wrong arguments exit with 2.
+    """
     options = parsed(arguments)
+    # Runs record the command line, in which no folder of this machine has a place.
+    sys.argv[1:] = ["reproduce", *options.shown]
     try:
-        device = chosen_device(options.device)
-        wanted = plan(options.arms, options.seeds, device, options.results)
-        if not options.worker:
-            announce(wanted, device, options.results)
-        if not wanted or options.list:
-            return 0
-        if device == "cuda" and not options.worker:
-            return with_workers(options.together, arguments)
-        worker = Worker(device, options.results, deadline(options.budget_minutes))
-        return worker.make_all(wanted)
-    except (ReproduceError, data.DataError, TrainingError, runs.RunError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
+        with terminated_like_interrupted():
+            return reproduced(options)
+    except ReproduceError as error:
+        complain(str(error))
         return 1
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from the last checkpoint")
-        return 130
+    except KeyboardInterrupt as stop:
+        if not options.worker:
+            say("stopped; the same command goes on from the last checkpoint")
+        return 143 if isinstance(stop, Terminated) else 130
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
+def reproduced(options: argparse.Namespace) -> int:
+    """Do what the options ask for; returns 1 if a run could not be made or is damaged."""
+    device = chosen_device("cuda" if options.worker else options.device)
+    plan = planned(options.arms, options.seeds, device, options.results)
+    if options.worker:
+        return Worker(device, options.results, options.budget_minutes).make_all(plan.here)
+    sound = examined(plan.finished, options.results)
+    announce(plan, device, options.results)
+    if options.list or not plan.here:
+        status = 0
+    elif device == "cuda":
+        status = with_workers(options.together, arguments_of_workers(options))
+    else:
+        status = Worker(device, options.results, options.budget_minutes).make_all(plan.here)
+    return status if sound else 1
+
+
+# What is asked for -------------------------------------------------------------------------------
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options of the command line; `shown` are the arguments that runs may record."""
+    hidden = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hidden.add_argument("--results", type=Path, default=runs.RESULTS)
+    hidden.add_argument("--worker", action="store_true")
+    options, shown = hidden.parse_known_args(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m claims.training reproduce", description=__doc__
     )
-    parser.add_argument("--arms", default="", metavar="A,B", help="only these arms")
-    parser.add_argument("--seeds", default="", metavar="0,1 or 0-5", help="only these seeds")
     parser.add_argument(
-        "--budget-minutes", type=float, default=None, metavar="M", help="whole runs that fit"
+        "--arms", type=chosen_arms, default="", metavar="A,B", help="only these arms"
+    )
+    parser.add_argument(
+        "--seeds", type=chosen_seeds, default="", metavar="0,2-5", help="only these seeds"
+    )
+    parser.add_argument(
+        "--budget-minutes",
+        type=minutes,
+        default=math.inf,
+        metavar="M",
+        help="begin only runs that are expected to end in time",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument(
         "--together", type=int, default=1, metavar="K", help="processes on each GPU (default: 1)"
     )
     parser.add_argument("--list", action="store_true", help="only list what is missing")
-    parser.add_argument("--results", type=Path, default=runs.RESULTS, help=argparse.SUPPRESS)
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.budget_minutes is not None and not options.budget_minutes > 0:
-        parser.error(f"--budget-minutes must be positive, not {options.budget_minutes:g}")
+    parser.parse_args(shown, options)
+    options.shown = shown
     if options.together < 1:
         parser.error(f"--together must be at least 1, not {options.together}")
     return options
 
 
-def chosen_device(asked: str | None) -> str:
-    """Return the device to train on."""
-    import torch
+def chosen_arms(text: str) -> list[str]:
+    """Return the arms that a text like `cifar10,mnist` names, in their fixed order.
 
+    Raises:
+        argparse.ArgumentTypeError: if there is no such arm.
+    """
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in ARMS:
+            near = difflib.get_close_matches(name, ARMS, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ARMS)}"
+            raise argparse.ArgumentTypeError(f"there is no arm {name!r}; {hint}")
+    return [name for name in ARMS if name in names]
+
+
+def chosen_seeds(text: str) -> list[int]:
+    """Return the seeds that a text like `0,2-5` names, in order.
+
+    Raises:
+        argparse.ArgumentTypeError: if the text does not read like that, or a seed has over 32 bits.
+    """
+    seeds: set[int] = set()
+    for part in text.split(",") if text else []:
+        found = re.fullmatch(r"\s*([0-9]{1,99})\s*(?:-\s*([0-9]{1,99})\s*)?", part)
+        if not found:
+            raise argparse.ArgumentTypeError(f"seeds must read like 0,2 or 0-5, not {text!r}")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} runs backwards; did you mean {last}-{first}?"
+            )
+        if last >= 2**32:
+            raise argparse.ArgumentTypeError(f"a seed must be below 2**32, not {last}")
+        if last - first >= MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{part!r} has more than {MOST_SEEDS:,} seeds")
+        seeds.update(range(first, last + 1))
+    return sorted(seeds)
+
+
+def minutes(text: str) -> float:
+    """Return a number of minutes.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not positive, or no number.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"the minutes must be a positive number, not {text!r}")
+    return number
+
+
+def chosen_device(asked: str | None) -> str:
+    """Return the device to train on.
+
+    Raises:
+        ReproduceError: if a GPU is asked for and there is none.
+    """
     if asked == "cuda" and not torch.cuda.is_available():
         raise ReproduceError(
             "PyTorch finds no GPU here; leave out --device to train on the CPU what it can"
@@ -98,108 +208,147 @@ def chosen_device(asked: str | None) -> str:
     return asked or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def plan(arms: str, seeds: str, device: str, results: Path) -> list[Planned]:
-    """Return the missing runs in their fixed order: arm by arm, seed by seed.
+@dataclass(frozen=True)
+class Plan:
+    """Runs that are asked for: missing ones to make here or elsewhere, and finished ones."""
 
-    Without names, these are the runs that rules wait for; on a CPU those that it is fit for.
+    here: list[Planned]
+    elsewhere: list[Planned]
+    finished: list[Planned]
+
+
+def planned(arms: Sequence[str], seeds: Sequence[int], device: str, results: Path) -> Plan:
+    """Return the runs that are asked for in their fixed order: arm by arm, seed by seed.
+
+    Without names of arms, these are the runs that rules wait for, and a CPU makes only those that
+    it is fit for.
+
+    Raises:
+        ReproduceError: if `rules.json` is damaged.
     """
     needed = seeds_needed(results)
-    names = [name for name in arms.split(",") if name]
-    for name in names:
-        if name not in ARMS:
-            near = difflib.get_close_matches(name, ARMS, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise ReproduceError(f"there is no arm {name!r}{hint}")
-    if not names:
-        names = [
-            name for name in ARMS if name in needed and (device == "cuda" or ARMS[name].on_cpu)
+    if arms:
+        asked = [(arm, seed) for arm in arms for seed in (seeds or range(needed.get(arm, 1)))]
+    else:
+        asked = [
+            (arm, seed)
+            for arm in ARMS
+            for seed in range(needed.get(arm, 0))
+            if not seeds or seed in seeds
         ]
-    chosen = parsed_seeds(seeds)
-    return [
-        (name, seed)
-        for name in ARMS
-        if name in names
-        for seed in (range(needed.get(name, 1)) if chosen is None else chosen)
-        if not runs.folder_of(results, name, seed).exists()
-    ]
+    plan = Plan([], [], [])
+    for arm, seed in asked:
+        if runs.folder_of(results, arm, seed).exists():
+            plan.finished.append((arm, seed))
+        elif arms or device == "cuda" or ARMS[arm].on_cpu:
+            plan.here.append((arm, seed))
+        else:
+            plan.elsewhere.append((arm, seed))
+    return plan
 
 
 def seeds_needed(results: Path) -> dict[str, int]:
-    """Return how many seeds of each arm the rules need."""
+    """Return how many seeds of each arm the rules need.
+
+    Raises:
+        ReproduceError: if `rules.json` is damaged.
+    """
     needed: dict[str, int] = {}
-    for rule in runs.rules(results).values():
-        for arm, seeds in rule["arms"].items():
-            needed[arm] = max(needed.get(arm, 0), seeds)
+    try:
+        for rule in runs.rules(results).values():
+            for arm, seeds in rule["arms"].items():
+                needed[arm] = max(needed.get(arm, 0), seeds)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReproduceError(
+            f"{results / 'rules.json'} is damaged ({type(error).__name__}: {error}); "
+            "`python -m claims.training.declared` writes it anew"
+        ) from error
     return needed
 
 
-def parsed_seeds(text: str) -> list[int] | None:
-    """Return the seeds that `0,2` or `0-5` names; None for an empty text.
-
-    Raises:
-        ReproduceError: for anything else.
-    """
-    if not text:
-        return None
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ReproduceError(f"--seeds must read like 0,2 or 0-5, not {text!r}")
-        seeds += range(int(first), int(last or first) + 1)
-    return sorted(set(seeds))
+# What is said before -----------------------------------------------------------------------------
 
 
-def announce(wanted: Sequence[Planned], device: str, results: Path) -> None:
+def examined(finished: Iterable[Planned], results: Path) -> bool:
+    """Say which finished runs are damaged or stale; whether none is damaged."""
+    sound = True
+    for name, seed in finished:
+        folder = runs.folder_of(results, name, seed)
+        try:
+            run = runs.read(folder, runs.test_labels(ARMS[name].recipe.data, results))
+        except runs.RunError as error:
+            sound = False
+            complain(
+                f"{name} seed {seed} counts as finished, but {error}; nothing was changed: restore "
+                f"it, or move {folder} away to train it anew"
+            )
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError):  # `recheck` judges traces.json
+            if reason := runs.stale(run, results):
+                say(f"{name} seed {seed} is stale: {reason}; move {folder} away to train it anew")
+    return sound
+
+
+def announce(plan: Plan, device: str, results: Path) -> None:
     """Say what is missing, how long it would take, and what cannot be made here."""
-    known = Rates(device, results)
-    total = 0.0
-    say(f"to train on {device_name(device)}: {len(wanted)} runs")
-    for name in dict.fromkeys(name for name, _ in wanted):
-        seeds = [seed for one, seed in wanted if one == name]
-        seconds = len(seeds) * known.seconds(name)
-        total += seconds
-        petaflop = len(seeds) * operations(name) / 1e15
+    if plan.here:
+        name = device_name(device)
+        seconds, rows = estimated(plan.here, device, timings_on(device, name, results))
         say(
-            f"  {name:32} seeds {','.join(map(str, seeds)):12} about {spelled(seconds)}, "
-            f"{petaflop:.3g} PFLOP   {ARMS[name].says}"
+            f"to train on {name}: {counted(len(plan.here), 'run')}, together about "
+            f"{spelled(seconds)} on one {'GPU' if device == 'cuda' else 'machine'}"
         )
-    if wanted:
-        say(f"  together about {spelled(total)} on one device")
-    missing = seeds_needed(results)
-    elsewhere = [
-        name
-        for name in ARMS
-        if device == "cpu"
-        and not ARMS[name].on_cpu
-        and any(
-            not runs.folder_of(results, name, seed).exists() for seed in range(missing.get(name, 0))
+    else:
+        rows = [nothing_missing(plan)]
+    if plan.elsewhere:
+        seconds, more = estimated(plan.elsewhere, "cuda", timings_on("cuda", "", results))
+        rows.append(
+            f"{counted(len(more), 'arm')} {'needs' if len(more) == 1 else 'need'} a GPU, about "
+            f"{spelled(seconds)} of one:"
         )
-    ]
-    if elsewhere:
-        hours = sum(missing[name] * Rates("cuda", results).seconds(name) for name in elsewhere)
-        say(f"{len(elsewhere)} arms need a GPU, about {spelled(hours)} of one:")
-        say(f"  {', '.join(elsewhere)}")
+        rows += more
+        rows.append(
+            "an arm named with --arms (ARMS=) is trained here all the same, however long it takes"
+        )
+    say("\n".join(rows))
+
+
+def estimated(planned: Iterable[Planned], kind: str, timings: Timings) -> tuple[float, list[str]]:
+    """Return the seconds that runs will take on one device, and a row on each arm."""
+    total, rows = 0.0, []
+    for arm, seeds in seeds_by_arm(planned):
+        seconds = len(seeds) * expected(arm, kind, timings)
+        total += seconds
+        petaflop = len(seeds) * operations(arm) / 1e15
+        rows.append(
+            f"  {arm:32} {spans(seeds):14} about {spelled(seconds)}, "
+            f"{petaflop:.3g} PFLOP   {ARMS[arm].says}"
+        )
+    return total, rows
+
+
+def nothing_missing(plan: Plan) -> str:
+    """Return why there is nothing to train here."""
+    if plan.elsewhere:
+        return "nothing is missing that a CPU is fit to train"
+    if plan.finished:
+        return f"nothing is missing: {counted(len(plan.finished), 'run')} asked for and finished"
+    return "nothing is missing: no rule waits for such runs; --arms (ARMS=) names others"
 
 
 def device_name(device: str) -> str:
     """Return the name of the device."""
-    if device == "cpu":
-        return runs.processor()
-    import torch
-
-    return torch.cuda.get_device_name()
+    return runs.processor() if device == "cpu" else torch.cuda.get_device_name()
 
 
 @functools.cache
-def operations(name: str) -> float:
+def operations(arm: str) -> float:
     """Return the floating-point operations of a run: three forward passes a training image."""
-    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from nin_ref import networks
 
-    recipe = ARMS[name].recipe
+    recipe = ARMS[arm].recipe
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         network = networks.build(recipe.network, **recipe.options)
         network.eval()(torch.zeros(1, *SHAPES.get(recipe.data, (3, 32, 32))))
@@ -207,109 +356,200 @@ def operations(name: str) -> float:
     return float(3 * counter.get_total_flops() * images * recipe.epochs)
 
 
-class Rates:
-    """How fast a device trains, from the runs made on such a one."""
-
-    def __init__(self, device: str, results: Path) -> None:
-        self.measured: dict[str, list[float]] = {}
-        for path in results.glob("runs/*/*/run.json"):
+def timings_on(kind: str, name: str, results: Path) -> Timings:
+    """Return how long runs took on devices of this name, and on all of this kind."""
+    of_name: dict[str, list[float]] = {}
+    of_kind: dict[str, list[float]] = {}
+    for path in results.glob("runs/*/*/run.json"):
+        # A damaged run tells nothing here; `examined` says so of those that are asked for.
+        with contextlib.suppress(
+            OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError
+        ):
             record = json.loads(path.read_bytes())
-            if record["device"]["kind"] == device and record["arm"] in ARMS:
-                self.measured.setdefault(record["arm"], []).append(sum(record["seconds"]))
+            arm, device, seconds = record["arm"], record["device"], wall_seconds(record)
+            if device["kind"] == kind and record["recipe digest"] == ARMS[arm].recipe.digest:
+                of_kind.setdefault(arm, []).append(seconds)
+                if device["name"] == name:
+                    of_name.setdefault(arm, []).append(seconds)
+    return of_name, of_kind
+
+
+def wall_seconds(record: Mapping[str, Any]) -> float:
+    """Return how long a run took; where it was stopped meanwhile, without its evaluations.
+
+    Raises:
+        ValueError: if that is no time. A damaged record raises what it raises.
+    """
+    seconds = math.fsum(record["seconds"])
+    if record["resumed"] == 0:
+        ended = datetime.fromisoformat(record["finished"])
+        seconds = max(seconds, (ended - datetime.fromisoformat(record["started"])).total_seconds())
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"a run cannot take {seconds} s")
+    return seconds
+
+
+def expected(arm: str, kind: str, timings: Timings) -> float:
+    """Return the seconds that a run of this arm will take on a device of this kind."""
+    for measured in timings:
+        if arm in measured:
+            return statistics.median(measured[arm])
         rates = [
-            operations(name) / statistics.median(seconds) for name, seconds in self.measured.items()
+            operations(other) / statistics.median(seconds)
+            for other, seconds in measured.items()
+            if ARMS[other].recipe.data != "patterns"  # too small to tell of others
         ]
-        self.rate = statistics.median(rates) if rates else OPERATIONS_PER_SECOND[device]
-
-    def seconds(self, name: str) -> float:
-        """Return the expected time of a run of this arm."""
-        if name in self.measured:
-            return statistics.median(self.measured[name])
-        return operations(name) / self.rate
+        if rates:
+            return operations(arm) / statistics.median(rates)
+    return operations(arm) / OPERATIONS_PER_SECOND[kind]
 
 
-def deadline(minutes: float | None) -> float | None:
-    """Return when the budget ends, by the monotonic clock."""
-    return None if minutes is None else time.monotonic() + 60 * minutes
+# Processes ---------------------------------------------------------------------------------------
 
 
-def with_workers(together: int, arguments: Sequence[str] | None) -> int:
-    """Run processes on each visible GPU, and wait for all of them."""
-    import torch
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into an exception, as Python does with SIGINT, for the duration."""
 
-    command = [sys.executable, "-m", "claims.training", "reproduce", "--worker"]
-    command += list(sys.argv[2:] if arguments is None else arguments)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    gpus = [name for name in visible if name] or [str(n) for n in range(torch.cuda.device_count())]
-    workers = [
-        subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu})  # noqa: S603
-        for gpu in gpus
-        for _ in range(together)
-    ]
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001 - a handler has these
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        return max(worker.wait() for worker in workers)
-    except KeyboardInterrupt:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def arguments_of_workers(options: argparse.Namespace) -> list[str]:
+    """Return the arguments of a process for one GPU."""
+    return ["--worker", "--results", str(options.results), *options.shown]
+
+
+def with_workers(together: int, arguments: Sequence[str]) -> int:
+    """Run processes on each visible GPU and wait for all; returns 1 if one did not end well.
+
+    Raises:
+        ReproduceError: if a process cannot be started.
+    """
+    command = [sys.executable, "-m", "claims.training", "reproduce", *arguments]
+    count = torch.cuda.device_count()
+    # A GPU that is named there may be given by a number or by a long name.
+    named = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        for gpu in named.split(",")[:count]:
+            for _ in range(together):
+                environment = {**os.environ, "CUDA_VISIBLE_DEVICES": gpu.strip()}
+                workers.append(subprocess.Popen(command, env=environment))  # noqa: S603 - ours
+        statuses = [worker.wait() for worker in workers]
+    except OSError as error:
+        raise ReproduceError(f"a process for a GPU cannot be started ({error})") from error
+    finally:
         for worker in workers:
-            worker.wait()  # they have been interrupted too
-        raise
+            worker.terminate()  # does nothing to those that have ended
+        for worker in workers:
+            worker.wait()
+    if died := [status for status in statuses if status not in (0, 1)]:
+        complain(
+            f"{counted(len(died), 'process')} ended early, with status "
+            f"{', '.join(map(str, died))}; the same command goes on with their runs"
+        )
+    return int(any(statuses))
 
 
 @dataclass
 class Worker:
-    """Makes one run after the other on one device."""
+    """Makes one run after the other on one device, within so many minutes."""
 
     device: str
     results: Path
-    until: float | None
+    minutes: float
     images: dict[tuple[str, str], Images] = field(default_factory=dict)
+    begun: tuple[float, float] | None = None
     said: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.until = time.monotonic() + 60 * self.minutes
 
     def make_all(self, wanted: Sequence[Planned]) -> int:
         """Make all runs that fit the budget; returns 1 if one of them could not be made."""
-        failed = 0
+        count: collections.Counter[str] = collections.Counter()
+        absent: set[str] = set()
+        late: list[Planned] = []
         for name, seed in wanted:
-            left = None if self.until is None else self.until - time.monotonic()
-            expected = Rates(self.device, self.results).seconds(name)
-            if left is not None and expected > left:
-                say(f"{name} seed {seed}: about {spelled(expected)}, which the budget has not left")
-                continue
-            try:
-                self.make(name, seed)
-            except OutOfTimeError:
-                say(f"{name} seed {seed}: the budget is used up; it goes on from its checkpoint")
-                break
-            except OSError as error:
-                failed = 1
-                say(f"{name} seed {seed} is not written ({error}); its checkpoint stays as it is")
-        return failed
+            if ARMS[name].recipe.data in absent:
+                count["failed"] += 1
+            elif not self.fits(name, seed):
+                late.append((name, seed))
+            else:
+                try:
+                    count[self.make(name, seed)] += 1
+                except OutOfTimeError:
+                    late.append((name, seed))
+                    say(f"{name} seed {seed}: stopped, for the budget is used up")
+                except FAILURES as error:
+                    count["failed"] += 1
+                    complain(f"{name} seed {seed}: {explained(error)}")
+                    if isinstance(error, data.DataError):
+                        absent.add(ARMS[name].recipe.data)
+        say(summarised(count))
+        if late:
+            say(
+                f"outside the budget of {self.minutes:g} min: {listed(late)}; the same command "
+                "makes them, or goes on from their checkpoints"
+            )
+        return int(count["failed"] > 0)
 
-    def make(self, name: str, seed: int) -> None:
-        """Make one run, if no other process has it."""
+    def fits(self, name: str, seed: int) -> bool:
+        """Whether the budget has time for a run; one that has begun uses what time there is."""
+        left = self.until - time.monotonic()
+        if (runs.folder_of(self.results / "local", name, seed) / "checkpoint").exists():
+            return left > 0
+        if left == math.inf:
+            return True
+        timings = timings_on(self.device, device_name(self.device), self.results)
+        return expected(name, self.device, timings) <= left
+
+    def make(self, name: str, seed: int) -> str:
+        """Make one run, if no other process has it; returns what became of it.
+
+        Raises:
+            OutOfTimeError: if the budget ends meanwhile.
+        """
         arm = ARMS[name]
         label = f"{name} seed {seed}"
+        self.begun = None
 
         def report(progress: Progress, share: float) -> None:
-            self.report(label, arm, progress, share)
+            self.report(label, arm.recipe.epochs, progress, share)
 
-        folder = runs.make(
-            name,
-            arm,
-            seed,
-            self.prepared(arm),
-            self.device,
-            results=self.results,
-            warn=lambda sentence: say(f"{label}: {sentence}"),
-            report=report,
-        )
+        folder = None
+        if not runs.folder_of(self.results, name, seed).exists():
+            folder = runs.make(
+                name,
+                arm,
+                seed,
+                self.prepared(arm),
+                self.device,
+                results=self.results,
+                warn=lambda sentence: say(f"{label}: {sentence}"),
+                report=report,
+            )
         if folder is None:
             say(f"{label}: another process has it")
-            return
+            return "elsewhere"
         run = runs.read(folder, runs.test_labels(arm.recipe.data, self.results))
         ended = "collapsed" if run.record["collapsed"] else "finished"
         say(f"{label}: {ended} with {run.curve[-1]['test error']:.2f} % test error, {folder}")
+        return ended
 
     def prepared(self, arm: Arm) -> Images:
-        """Return the images of an arm, kept for the next one of the same kind."""
+        """Return the images of an arm, kept for the next one of the same kind.
+
+        Raises:
+            DataError: if the data set cannot be used.
+        """
         recipe = arm.recipe
         key = recipe.data, recipe.preprocessing
         if key not in self.images:
@@ -317,39 +557,114 @@ class Worker:
             self.images.clear()
             found = data.load(recipe.data)
             train, test = data.preprocess(found, recipe.preprocessing)
+            runs.keep_test_labels(recipe.data, found.test_labels, self.results)
             self.images[key] = Images(
                 train, found.train_labels, test, found.test_labels, found.classes, found.digest
             )
-            runs.keep_test_labels(recipe.data, found.test_labels, self.results)
         return self.images[key]
 
-    def report(self, label: str, arm: Arm, progress: Progress, share: float) -> None:
-        """Say now and then how far a run is, and how much time it still takes."""
-        if self.until is not None and time.monotonic() > self.until:
+    def report(self, label: str, epochs: int, progress: Progress, share: float) -> None:
+        """Say at first and then now and then how far a run is, and how much time it still takes.
+
+        Raises:
+            OutOfTimeError: if the budget is used up.
+        """
+        now, position = time.monotonic(), progress.epoch + share
+        if now > self.until:
             raise OutOfTimeError
-        now = time.monotonic()
-        if now - self.said < (2 if sys.stdout.isatty() else 30):
+        if self.begun is None:
+            self.begun = now, position
+        elif now - self.said < (10 if sys.stdout.isatty() else 60):
             return
         self.said = now
-        line = f"{label}: epoch {progress.epoch + share:.1f} of {arm.recipe.epochs}"
+        line = f"{label}: epoch {position:.1f} of {epochs}"
         if progress.curve:
             last = progress.curve[-1]
             line += f", loss {last['loss in training']:.3f}, test error {last['test error']:.2f} %"
-            seconds = statistics.median(progress.seconds[-5:])
-            left = (arm.recipe.epochs - progress.epoch - share) * seconds
-            line += f", {seconds:.3g} s an epoch, {spelled(left)} left"
+        # The pace is that of this process: earlier epochs may be of another machine.
+        since, start = self.begun
+        if position > start:
+            pace = (now - since) / (position - start)
+            line += f", {pace:.3g} s an epoch, {spelled((epochs - position) * pace)} left"
         say(line)
+
+
+# In words ----------------------------------------------------------------------------------------
+
+
+def explained(error: BaseException) -> str:
+    """Return what went wrong with a run, and what is left of it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the GPU has too little free memory; free some, or lower --together"
+    if isinstance(error, MemoryError):
+        return "the machine has too little free memory"
+    if isinstance(error, OSError):
+        return f"not written ({error}); the same command goes on from the last checkpoint"
+    return str(error)
+
+
+def summarised(count: Mapping[str, int]) -> str:
+    """Return what became of the runs, as a sentence."""
+    made = count["finished"] + count["collapsed"]
+    parts = [f"made {counted(made, 'run')}"]
+    if count["collapsed"]:
+        parts[0] += f", of which {count['collapsed']} collapsed; collapsed runs are kept and count"
+    if count["elsewhere"]:
+        parts.append(f"left {counted(count['elsewhere'], 'run')} to other processes")
+    if count["failed"]:
+        parts.append(f"could not make {counted(count['failed'], 'run')}")
+    return "; ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it needs one."""
+    plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{plural}"
+
+
+def seeds_by_arm(planned: Iterable[Planned]) -> list[tuple[str, list[int]]]:
+    """Return the arms with the seeds of each."""
+    by_arm: dict[str, list[int]] = {}
+    for arm, seed in planned:
+        by_arm.setdefault(arm, []).append(seed)
+    return list(by_arm.items())
+
+
+def listed(planned: Iterable[Planned]) -> str:
+    """Return runs as one would list them: `cifar10 seeds 0-2,5, tiny seed 0`."""
+    return ", ".join(f"{arm} {spans(seeds)}" for arm, seeds in seeds_by_arm(planned))
+
+
+def spans(seeds: Sequence[int]) -> str:
+    """Return ascending seeds as one would list them: `seeds 0-2,5`."""
+    spans: list[list[int]] = []
+    for seed in seeds:
+        if spans and spans[-1][-1] == seed - 1:
+            spans[-1].append(seed)
+        else:
+            spans.append([seed])
+    text = ",".join(str(span[0]) + (f"-{span[-1]}" if span[1:] else "") for span in spans)
+    return f"seed{'s' * (len(seeds) != 1)} {text}"
 
 
 def spelled(seconds: float) -> str:
     """Return a duration as one would say it."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(1, round(seconds))} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
 
 
 def say(line: str) -> None:
-    """Print at once."""
-    print(line, flush=True)  # noqa: T201 - a command
+    """Print at once; a reader that has gone, or a log on a full disk, stops no training."""
+    try:
+        print(line, flush=True)  # noqa: T201 - a command
+    except OSError:
+        # What could not be written would be tried again, and fail again, when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(sentence: str) -> None:
+    """Print an error where errors go."""
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - a command

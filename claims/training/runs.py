@@ -394,7 +394,7 @@ def _blaming(where: str) -> Iterator[None]:
         yield
     except RunError as error:
         raise RunError(f"run {where} is not valid: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged files raise almost anything
         reason = f"{type(error).__name__}: {error}"
         raise RunError(f"run {where} is damaged ({reason})") from error
 
