@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +82,8 @@ def setting(kind: str) -> Measurement:
     """Return what a measurement depends on: the device, the threads and the versions."""
     import torch
 
+    from claims.training.runs import processor
+
     return {
         "device": torch.cuda.get_device_name() if kind == "cuda" else processor(),
         "threads": torch.get_num_threads(),
@@ -92,16 +93,6 @@ def setting(kind: str) -> Measurement:
             "torch": torch.__version__,
         },
     }
-
-
-def processor() -> str:
-    """Return the name of the processor, as precisely as the system knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def matrix_products(device: torch.device) -> Measurement:

@@ -1001,7 +1001,7 @@ def test_each_visible_gpu_has_its_processes(
     gpus.setattr(torch.cuda, "device_count", lambda: count)
     shown = ["--arms", "cifar10", "--seeds=0-7", "--budget-minutes", "60", *together]
     assert reproduce.main([*shown[:2], f"--results={tmp_path}", *shown[2:]]) == 0
-    command = [sys.executable, "-m", "claims.training", "reproduce", "--worker"]
+    command = [sys.executable, "-m", "claims.training", "reproduce", "--worker", "cuda"]
     command += ["--results", str(tmp_path), *shown]
     assert Process.started == [(command, gpu) for gpu in expected]
     assert capsys.readouterr().out.splitlines()[0] == (
@@ -1009,10 +1009,32 @@ def test_each_visible_gpu_has_its_processes(
     )
     # What a process makes of these arguments:
     options = reproduce.parsed(command[4:])
-    assert options.worker
+    assert options.worker == "cuda"
     assert options.results == tmp_path
     assert options.shown == shown
     assert options.budget_minutes == 60
+
+
+@pytest.mark.parametrize(("together", "threads"), [(2, "4"), (3, "2"), (9, "1")])
+def test_processes_share_the_cores_of_a_cpu(
+    together: int, threads: str, gpus: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpus.setattr(os, "cpu_count", lambda: 8)
+    assert reproduce.environments_of_workers("cpu", together) == [
+        {"OMP_NUM_THREADS": threads} for _ in range(together)
+    ]
+    options = reproduce.parsed(["--arms", "tiny", "--results", str(tmp_path)])
+    arguments = reproduce.arguments_of_workers("cpu", options)
+    assert arguments == ["--worker", "cpu", "--results", str(tmp_path), "--arms", "tiny"]
+
+
+def test_two_processes_on_a_cpu_make_each_run_once(tmp_path: Path) -> None:
+    shown = ["--arms", "tiny", "--seeds", "0-2", "--device", "cpu", "--together", "2"]
+    assert reproduce.main([*shown, "--results", str(tmp_path)]) == 0
+    made = sorted((tmp_path / "runs" / "tiny").iterdir())
+    assert [folder.name for folder in made] == ["0", "1", "2"]
+    commands = [json.loads((one / "run.json").read_bytes())["command"] for one in made]
+    assert commands == 3 * [["python", "-m", "claims.training", "reproduce", *shown]]
 
 
 def test_a_worker_trains_on_its_gpu_and_nothing_else(
@@ -1025,10 +1047,9 @@ def test_a_worker_trains_on_its_gpu_and_nothing_else(
         return 0
 
     gpus.setattr(reproduce.Worker, "make_all", make_all)
-    arguments = ["--worker", "--results", str(tmp_path), "--arms", "tiny", "--seeds", "0-1"]
+    arguments = ["--worker", "cuda", "--results", str(tmp_path), "--arms", "tiny", "--seeds", "0-1"]
     assert reproduce.main(arguments) == 0
     assert made == [("cuda", [("tiny", 0), ("tiny", 1)])]
-    assert sys.argv[1:] == ["reproduce", "--arms", "tiny", "--seeds", "0-1"]
     assert not Process.started
     gpus.setattr(torch.cuda, "is_available", lambda: False)
     assert reproduce.main(arguments) == 1, "not on a CPU instead"
@@ -1064,7 +1085,7 @@ def test_a_process_that_cannot_start_ends_the_others(
 ) -> None:
     gpus.setattr(Process, "ends", [0, 0])
     assert reproduce.main(["--arms", "tiny", f"--results={tmp_path}"]) == 1
-    assert "a process for a GPU cannot be started ([Errno 11]" in capsys.readouterr().err
+    assert "a process cannot be started ([Errno 11]" in capsys.readouterr().err
     assert [process.terminated for process in RUNNING] == [True, True]
 
 
@@ -1088,5 +1109,5 @@ def test_a_stopped_worker_leaves_the_sentence_to_the_one_that_waits(
     gpus: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gpus.setattr(reproduce.Worker, "make_all", interrupts)
-    assert reproduce.main(["--worker", "--arms", "tiny", f"--results={tmp_path}"]) == 130
+    assert reproduce.main(["--worker", "cuda", "--arms", "tiny", f"--results={tmp_path}"]) == 130
     assert capsys.readouterr() == ("", "")

@@ -73,8 +73,6 @@ def main(arguments: Sequence[str]) -> int:
         143 after SIGTERM; wrong arguments exit with 2.
     """
     options = parsed(arguments)
-    # Runs record the command line, in which no folder of this machine has a place.
-    sys.argv[1:] = ["reproduce", *options.shown]
     try:
         with terminated_like_interrupted():
             return reproduced(options)
@@ -89,19 +87,25 @@ def main(arguments: Sequence[str]) -> int:
 
 def reproduced(options: argparse.Namespace) -> int:
     """Do what the options ask for; returns 1 if a run could not be made or is damaged."""
-    device = chosen_device("cuda" if options.worker else options.device)
+    device = chosen_device(options.worker or options.device)
     plan = planned(options.arms, options.seeds, device, options.results)
     if options.worker:
-        return Worker(device, options.results, options.budget_minutes).make_all(plan.here)
+        return worker(device, options).make_all(plan.here)
     sound = examined(plan.finished, options.results)
     announce(plan, device, options.results)
     if options.list or not plan.here:
         status = 0
-    elif device == "cuda":
-        status = with_workers(options.together, arguments_of_workers(options))
+    elif device == "cuda" or options.together > 1:
+        environments = environments_of_workers(device, options.together)
+        status = with_workers(environments, arguments_of_workers(device, options))
     else:
-        status = Worker(device, options.results, options.budget_minutes).make_all(plan.here)
+        status = worker(device, options).make_all(plan.here)
     return status if sound else 1
+
+
+def worker(device: str, options: argparse.Namespace) -> Worker:
+    """Return what makes runs in this process."""
+    return Worker(device, options.results, options.budget_minutes, options.shown)
 
 
 # What is asked for -------------------------------------------------------------------------------
@@ -111,7 +115,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options of the command line; `shown` are the arguments that runs may record."""
     hidden = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     hidden.add_argument("--results", type=Path, default=runs.RESULTS)
-    hidden.add_argument("--worker", action="store_true")
+    hidden.add_argument("--worker", choices=("cpu", "cuda"))
     options, shown = hidden.parse_known_args(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m claims.training reproduce", description=__doc__
@@ -131,7 +135,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument(
-        "--together", type=int, default=1, metavar="K", help="processes on each GPU (default: 1)"
+        "--together",
+        type=int,
+        default=1,
+        metavar="K",
+        help="processes on each GPU, or the CPU (default: 1)",
     )
     parser.add_argument("--list", action="store_true", help="only list what is missing")
     parser.parse_args(shown, options)
@@ -421,30 +429,38 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def arguments_of_workers(options: argparse.Namespace) -> list[str]:
-    """Return the arguments of a process for one GPU."""
-    return ["--worker", "--results", str(options.results), *options.shown]
+def arguments_of_workers(device: str, options: argparse.Namespace) -> list[str]:
+    """Return the arguments of a process on one GPU, or with a share of the CPU's cores."""
+    return ["--worker", device, "--results", str(options.results), *options.shown]
 
 
-def with_workers(together: int, arguments: Sequence[str]) -> int:
-    """Run processes on each visible GPU and wait for all; returns 1 if one did not end well.
+def environments_of_workers(device: str, together: int) -> list[dict[str, str]]:
+    """Return what the environment of each process differs in: so many on each GPU or on the CPU."""
+    if device == "cpu":
+        threads = max(1, (os.cpu_count() or 1) // together)
+        return together * [{"OMP_NUM_THREADS": str(threads)}]
+    count = torch.cuda.device_count()
+    # A GPU that is named there may be given by a number or by a long name.
+    named = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+    gpus = [gpu.strip() for gpu in named.split(",")[:count]]
+    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus for _ in range(together)]
+
+
+def with_workers(environments: Iterable[Mapping[str, str]], arguments: Sequence[str]) -> int:
+    """Run a process in each environment and wait for all; returns 1 if one did not end well.
 
     Raises:
         ReproduceError: if a process cannot be started.
     """
     command = [sys.executable, "-m", "claims.training", "reproduce", *arguments]
-    count = torch.cuda.device_count()
-    # A GPU that is named there may be given by a number or by a long name.
-    named = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
     workers: list[subprocess.Popen[bytes]] = []
     try:
-        for gpu in named.split(",")[:count]:
-            for _ in range(together):
-                environment = {**os.environ, "CUDA_VISIBLE_DEVICES": gpu.strip()}
-                workers.append(subprocess.Popen(command, env=environment))  # noqa: S603 - ours
+        for environment in environments:
+            started = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603
+            workers.append(started)
         statuses = [worker.wait() for worker in workers]
     except OSError as error:
-        raise ReproduceError(f"a process for a GPU cannot be started ({error})") from error
+        raise ReproduceError(f"a process cannot be started ({error})") from error
     finally:
         for worker in workers:
             worker.terminate()  # does nothing to those that have ended
@@ -465,6 +481,7 @@ class Worker:
     device: str
     results: Path
     minutes: float
+    shown: Sequence[str] = ()  # the arguments that runs record, without folders of this machine
     images: dict[tuple[str, str], Images] = field(default_factory=dict)
     begun: tuple[float, float] | None = None
     said: float = 0.0
@@ -533,6 +550,7 @@ class Worker:
                 self.prepared(arm),
                 self.device,
                 results=self.results,
+                command=["python", "-m", "claims.training", "reproduce", *self.shown],
                 warn=lambda sentence: say(f"{label}: {sentence}"),
                 report=report,
             )

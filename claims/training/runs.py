@@ -24,7 +24,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,9 +116,12 @@ def make(
     results: Path,
     warn: Callable[[str], None],
     report: Report,
+    command: Sequence[str] = (),
     checkpoint_interval: float = 60.0,
 ) -> Path | None:
     """Train one run, or the rest of one, and put it among the results.
+
+    The record says that `command` made it.
 
     Returns its folder, or None if another process has it in hand or has finished it.
 
@@ -157,6 +159,7 @@ def make(
             "rules": rules_that_use(name, results),
             "data": {"name": arm.recipe.data, "sha256": images.digest},
             **provenance,
+            "command": list(command),
             "started": progress.started,
             "finished": training.now(),
             "resumed": progress.resumed,
@@ -251,12 +254,13 @@ TEST_LABELS = {
 
 def keep_test_labels(data: str, labels: Array, results: Path) -> None:
     """Put the true labels of a test set beside the runs, where they are not there yet."""
+    from nin_ref.training import write_atomically
+
     path = results / "test_labels" / f"{data}.npy"
     if not path.exists():
         content = io.BytesIO()
         np.save(content, labels)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.getvalue())
+        write_atomically(path, content.getvalue())
 
 
 def test_labels(data: str, results: Path) -> Array:
@@ -282,7 +286,7 @@ def test_labels(data: str, results: Path) -> Array:
 
 
 def _provenance(device: str) -> dict[str, Any]:
-    """Return what the outcome came from: code, versions, device and command."""
+    """Return what the outcome comes from: code, versions and device."""
     import torch
 
     from nin_ref import training
@@ -303,7 +307,6 @@ def _provenance(device: str) -> dict[str, Any]:
             "name": torch.cuda.get_device_name(device) if cuda else processor(),
             "threads": torch.get_num_threads(),
         },
-        "command": ["python", "-m", "claims.training", *sys.argv[1:]],
     }
 
 
