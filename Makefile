@@ -45,7 +45,8 @@ data: $(READY) ## download CIFAR-10, CIFAR-100 and MNIST, into NIN_DATA or a cac
 reproduce: $(READY) ## train what training claims lack; ARMS=a,b SEEDS=0-2 BUDGET_MINUTES=60
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training reproduce $(if $(ARMS),--arms "$(ARMS)") \
 	    $(if $(SEEDS),--seeds "$(SEEDS)") \
-	    $(if $(BUDGET_MINUTES),--budget-minutes "$(BUDGET_MINUTES)")
+	    $(if $(BUDGET_MINUTES),--budget-minutes "$(BUDGET_MINUTES)") \
+	    $(if $(TOGETHER),--together "$(TOGETHER)")
 
 recheck: $(READY) ## verify the committed training runs, on a CPU
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training recheck
@@ -61,6 +62,7 @@ report: $(READY) ## bring the README's table, its picture and the errata up to d
 
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
+	@env -u OMP_NUM_THREADS $(BIN)/python benchmarks/training.py
 
 mutation: $(READY) ## change the code in one place at a time: some test must fail (ten minutes)
 	@$(BIN)/python tests/mutation.py

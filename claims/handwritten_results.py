@@ -13,8 +13,8 @@ from fractions import Fraction
 from claims.core.claim import Claim, Fault, Subject
 from claims.core.verdict import Holds, Refuted
 from claims.faults.fields import perturbed
-from claims.subjects import FACTS, Fact
-from claims.trained import trained
+from claims.subjects import FACTS, Evidence, Fact
+from claims.trained import runs_with, trained
 from claims.training.rules import Equivalent, MeanAbove, Reaches
 
 
@@ -160,19 +160,33 @@ def error_is_more_than_twice(facts: Mapping[str, Fact], key: str) -> dict[str, f
 
 
 REACHES = "the network reaches 76.57 %"
+# The document names none. These were fixed before the first run.
+SETTINGS = "Trained by Adam at 0.001 on batches of 128, each image mirrored or not, for 40 epochs,"
+
+
+def best_accuracies(name: str, *percent: float) -> Fault[Evidence]:
+    """Return synthetic runs with these accuracies in their best epochs."""
+    return runs_with(name, {"best test accuracy": {"handwritten": dict(enumerate(percent))}})
+
 
 TRAINED = (
     trained(
         "handwritten-results/reaches-76.57-in-its-best-epoch",
-        says="The network reaches a test accuracy of 76.57 % in the best of its epochs.",
+        says=f"{SETTINGS} the network reaches a test accuracy of 76.57 % in its best epoch.",
         cites=["004:112"],
         rule=MeanAbove("handwritten", 76.57, quantity="best test accuracy", seeds=3),
+        recorded=Holds(),
+        flipped_by=[
+            best_accuracies("runs that stay below", 75.9, 76.3, 76.1),
+            best_accuracies("runs on both sides", 75.9, 78.4, 77.0),
+            best_accuracies("one run missing", 78.4, 78.8),
+        ],
         reading_of=REACHES,
         renamed_from="handwritten-listing/reaches-76.57-in-its-best-epoch",
     ),
     trained(
         "handwritten-results/ends-at-76.57",
-        says="76.57 % is the test accuracy with which the training of the network typically ends.",
+        says=f"{SETTINGS} the network typically ends with a test accuracy of 76.57 %.",
         cites=["004:112"],
         rule=Reaches("handwritten", 76.57, quantity="test accuracy", seeds=3),
         reading_of=REACHES,
