@@ -516,9 +516,9 @@ trained_maps = (
         says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of "
         "a class is brightest in the quarter that holds its object.",
         cites=["000:48", "002:20", "nin-paper:4.7"],
-        needs="for 8 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is "
+        needs="for 6 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is "
         "that of the quarter's image by 30 points more often than with shuffled quarters",
-        arms={"cifar10": 8},
+        arms={"cifar10": 6},
         reading_of=BRIGHT_ON_THE_OBJECT,
     ),
     awaited(
@@ -526,9 +526,9 @@ trained_maps = (
         says="The bright places of a confidence map show on what in the image the network decided: "
         "with them covered the class score falls more than with as large a part elsewhere.",
         cites=["000:48"],
-        needs="for 8 seeds of cifar10, 1,000 test images each: the score's fall with the brightest "
+        needs="for 6 seeds of cifar10, 1,000 test images each: the score's fall with the brightest "
         "fifth of the places covered against a random fifth, paired t-test over seeds",
-        arms={"cifar10": 8},
+        arms={"cifar10": 6},
     ),
     trained(
         "confidence-maps/mlpconv-layers-make-the-average-accurate",

@@ -138,6 +138,17 @@ def test_tricks_differ_in_the_network_alone() -> None:
     assert skips == [False, True]
 
 
+def test_weights_are_kept_where_claims_need_them_and_where_they_are_small() -> None:
+    kept = {name: arm.weights_of for name, arm in ARMS.items() if arm.weights_of != 1}
+    lesions = ("trunk", "trunk-squeeze-excitation", "plain-56", "residual-56")
+    assert kept == {"cifar10": 6, **dict.fromkeys(lesions, 5), "wide-mlp": 0}
+    for name, arm in ARMS.items():
+        with torch.device("meta"):
+            network = networks.build(arm.recipe.network, **arm.recipe.options)
+        size = 2 * sum(one.numel() for one in network.parameters())
+        assert arm.weights_of == 0 or size < 5e6, name
+
+
 def test_the_document_s_dropout_and_batch_norm_are_those_of_its_listing() -> None:
     options = SHORT_VARIANTS["batch-norm"][1].options
     assert options == {"batch_norm": True, "dropout": "inverted", "rate": 0.2}

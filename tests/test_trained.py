@@ -367,7 +367,7 @@ def test_arms_that_are_compared_train_on_the_same_data(id_: str) -> None:
 def test_every_arm_is_of_use_to_a_rule() -> None:
     used = {arm for rule in RULES.values() for _, arm in compared(rule)}
     controls = {name for name, arm in ARMS.items() if arm.says.startswith("control: ")}
-    assert len(controls) == 4
+    assert len(controls) == 6
     # No document says that batch norm or whitening helps: these two are for context.
     context = {"cifar10-batch-norm-short", "cifar10-standardised-short"}
     rehearsals = {"tiny", "cifar10-start", "cifar10-tf32-start"}
