@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROUNDS ?= 30
 # Two processes where there are two cores; more would only import PyTorch more often.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * ((os.cpu_count() or 1) > 1))")
+WORKERS ?= $(if $(filter-out 1,$(CORES)),2,0)
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
