@@ -25,6 +25,8 @@ from nin_ref.operators import Operators, TorchOperators
 if TYPE_CHECKING:
     from torch import nn
 
+    from claims.training.rules import Values
+
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
@@ -214,9 +216,7 @@ class Evidence:
             counts.append(f"{sum(path.is_file() for path in paths)} of {seeds} runs of {arm}")
         raise InsufficientEvidenceError(", ".join(counts))
 
-    def values(
-        self, needed: Mapping[str, Sequence[str]]
-    ) -> dict[str, dict[str, dict[int, float | None]]]:
+    def values(self, needed: Mapping[str, Sequence[str]]) -> Values:
         """Return quantities of all valid runs, by quantity, arm and seed.
 
         `needed` names the arms by the quantity. A run whose arm trains otherwise by now is stale
@@ -227,17 +227,10 @@ class Evidence:
         """
         from claims.training import quantities, runs
 
+        arms = {arm for names in needed.values() for arm in names}
         try:
-            return {
-                quantity: {
-                    arm: {
-                        seed: quantities.value(quantity, run, labels)
-                        for seed, (run, labels) in runs.fresh(self.directory, arm).items()
-                    }
-                    for arm in arms
-                }
-                for quantity, arms in needed.items()
-            }
+            found = {arm: runs.fresh(self.directory, arm) for arm in arms}
+            return quantities.values(needed, found)
         except runs.RunError as error:
             raise UnavailableError(f"{error}; `make recheck` says more") from error
 

@@ -39,7 +39,7 @@ def trained(
         reading_of=reading_of,
         renamed_from=renamed_from,
     )
-    arms = dict.fromkeys(arm for part in rules.parts(rule) for arm in rules.arms_of(part))
+    arms = rules.seeds_by_arm(rule)
 
     @claim.judged(subject=RUNS, on=[" against ".join(arms)], flipped_by=flipped_by)
     def rule_decides(evidence: Evidence, _: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nin_ref.files import write_atomically
+
 Bytes = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -397,19 +399,8 @@ def _read_zca(path: Path, dimensions: int) -> Zca | None:
 
 
 def _write_zca(path: Path, zca: Zca) -> None:
-    """Write the file so that a reader finds the whole of it or none; OSError if it cannot be."""
     numbers = np.vstack([zca.mean, zca.matrix]).astype("<f8").tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(hashlib.sha256(path.name.encode() + numbers).digest())
-            file.write(numbers)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, hashlib.sha256(path.name.encode() + numbers).digest() + numbers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

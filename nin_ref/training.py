@@ -16,7 +16,6 @@ import json
 import math
 import os
 import pickle
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nin_ref import networks
+from nin_ref.files import write_atomically
 from nin_ref.networks import CounterDropout
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -614,18 +614,3 @@ def trace(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> list[flo
         for _ in range(TRACED_STEPS):
             training.step()
     return [float(loss) for loss in training.losses]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or as it was before, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

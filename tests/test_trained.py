@@ -392,6 +392,7 @@ def test_the_committed_rules_are_those_of_the_claims() -> None:
         for part, arm in compared(RULES[id_]):
             seeds[arm] = max(part.seeds, seeds.get(arm, 0))
         assert entry["arms"] == seeds
+        assert entry["error rates"] == pytest.approx(rules.error_rates(RULES[id_]), abs=1e-3)
 
 
 # What the suite's rules say -----------------------------------------------------------------------

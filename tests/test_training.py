@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,58 @@ def test_backends_are_put_back() -> None:
         assert settings() == before
 
 
+class Stream:
+    """A stream, or a graph, of a GPU that is not there: what is captured is not run."""
+
+    def wait_stream(self, other: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_capturing_a_step_leaves_the_training_as_it_was(
+    optimizer: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is captured is not run, so one step less is seen than taken; the rest is undone."""
+    found, same = (Training(changed(TINY, optimizer=optimizer), 0, noise(), CPU) for _ in range(2))
+    for one in (found, same):
+        one.set_rate(1.0)
+        one.network.train()
+        for _ in range(steps):
+            one.step()
+    taken: list[int] = []
+    step = found.step
+
+    @contextlib.contextmanager
+    def capturing(graph: object) -> Iterator[None]:
+        monkeypatch.setattr(found, "step", lambda: taken.append(-1))
+        yield
+        monkeypatch.setattr(found, "step", step)
+
+    for name in ("Stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", capturing)
+
+    def counted() -> None:
+        taken.append(1)
+        step()
+
+    monkeypatch.setattr(found, "step", counted)
+    found.capture()
+    assert taken == [1, 1, 1, -1]
+    assert found.graph is not None
+    # A replay begins at the first batch with the state that there was; so must the other.
+    same.position.zero_()
+    for _ in range(3):
+        step()
+        same.step()
+    for mine, its in zip(found.state(), same.state(), strict=True):
+        assert torch.equal(mine, its)
+    assert torch.equal(found.losses[:3], same.losses[:3])
+
+
 # Probes -------------------------------------------------------------------------------------------
 
 
@@ -525,7 +578,7 @@ def test_a_run_with_a_damaged_checkpoint_starts_again(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("other", ["recipe", "seed", "data", "threads", "code"])
+@pytest.mark.parametrize("other", ["recipe", "seed", "data", "threads", "code", "torch"])
 def test_a_checkpoint_of_another_run_is_not_used(
     other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -538,6 +591,8 @@ def test_a_checkpoint_of_another_run_is_not_used(
         seed = 1
     elif other == "data":
         images = noise(seed=1)
+    elif other == "torch":
+        monkeypatch.setattr(torch, "__version__", "2.11.0")
     elif other == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     else:

@@ -44,13 +44,7 @@ def all_rules() -> dict[str, Any]:
         id_: {
             "rule": rules.described(RULES[id_]),
             "digest": rules.digest(RULES[id_]),
-            "arms": {
-                arm: max(
-                    part.seeds for part in rules.parts(RULES[id_]) if arm in rules.arms_of(part)
-                )
-                for part in rules.parts(RULES[id_])
-                for arm in rules.arms_of(part)
-            },
+            "arms": rules.seeds_by_arm(RULES[id_]),
             "error rates": rules.error_rates(RULES[id_]),
         }
         for id_ in SUITE.claims()

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from claims.training.arms import SHIFTS
+from claims.training.rules import Values
 from claims.training.runs import Run, test_error
 from nin_ref.data import Bytes
 
@@ -33,6 +34,22 @@ QUANTITIES: Mapping[str, Callable[[Run, Bytes], float]] = {
         run, labels, ["noise of a half"]
     ),
 }
+
+
+def values(
+    needed: Mapping[str, Iterable[str]], found: Mapping[str, Mapping[int, tuple[Run, Bytes]]]
+) -> Values:
+    """Return quantities of runs; `needed` names the arms by the quantity.
+
+    `found` has the runs by arm and seed, each with the true labels [N] of its test images.
+    """
+    return {
+        quantity: {
+            arm: {seed: value(quantity, run, labels) for seed, (run, labels) in found[arm].items()}
+            for arm in arms
+        }
+        for quantity, arms in needed.items()
+    }
 
 
 def value(quantity: str, run: Run, labels: Bytes) -> float | None:

@@ -27,6 +27,7 @@ note. Neither is a problem by itself.
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -168,7 +169,7 @@ def without_data(results: Path, report: Report) -> list[Run]:
     traces = {name: ARMS[name].trace() for name in arms}
     sound = []
     for run in read:
-        if reason := staleness(run, traces):
+        if reason := runs.stale(run, traces):
             report.note(f"{where(run)} is stale and does not count: {reason}")
             report.skip("further: stale runs")
             continue
@@ -224,15 +225,6 @@ def arm_of(run: Run) -> str:
 def where(run: Run) -> str:
     """Return a run's name in a sentence."""
     return f"run {arm_of(run)}/{run.folder.name}"
-
-
-def staleness(run: Run, traces: Traces) -> str:
-    """Return why a run says nothing of its arm, by traces computed now; empty if it does."""
-    if run.record["recipe digest"] != ARMS[arm_of(run)].recipe.digest:
-        return "its recipe is not that of the arm"
-    if not runs.same_trace(arm_of(run), run.record["trace"], traces[arm_of(run)]):
-        return "its losses on noise are not those that the arm has now"
-    return ""
 
 
 def record_problems(run: Run) -> Iterator[str]:
@@ -383,24 +375,15 @@ def rules_problems(declared: Mapping[str, Rule], results: Path) -> Iterator[str]
         elif shown.get(id_) != (
             rules.described(declared[id_]),
             rules.digest(declared[id_]),
-            seeds_by_arm(declared[id_]),
+            rules.seeds_by_arm(declared[id_]),
         ):
             yield f"rules.json does not have the declared rule of {id_}"
-
-
-def seeds_by_arm(rule: Rule) -> dict[str, int]:
-    """Return how many runs of each arm a rule needs."""
-    needed: dict[str, int] = {}
-    for part in rules.parts(rule):
-        for arm in rules.arms_of(part):
-            needed[arm] = max(needed.get(arm, 0), part.seeds)
-    return needed
 
 
 def traces_problems(traces: Traces, results: Path) -> Iterator[str]:
     """Check traces.json, by which claims tell stale runs, for the arms that have runs."""
     try:
-        listed = json.loads((results / "traces.json").read_bytes())
+        listed = runs.traces(results)
         for name in traces:
             if not runs.same_trace(name, listed[name], traces[name]):
                 yield f"traces.json does not have the trace of {name}"
@@ -415,7 +398,7 @@ def changed_rules(declared: Mapping[str, Rule], found: Sequence[Run]) -> Iterato
         now = {
             id_: rules.digest(rule)
             for id_, rule in declared.items()
-            if arm_of(run) in seeds_by_arm(rule)
+            if arm_of(run) in rules.seeds_by_arm(rule)
         }
         then = run.record["rules"]
         for id_ in {**now, **then}:
@@ -456,19 +439,11 @@ def verdict_problems(
     if recorded is None:
         yield f"verdicts.json has no verdict of {id_}"
         return
-    values: dict[str, dict[str, dict[int, float | None]]] = {
-        quantity: {
-            arm: {
-                run.record["seed"]: quantities.value(quantity, run, labels[arm])
-                for run in found
-                if arm_of(run) == arm
-            }
-            for arm in arms
-        }
-        for quantity, arms in rules.needed(rule).items()
-    }
+    by_arm: dict[str, dict[int, tuple[Run, Array]]] = collections.defaultdict(dict)
+    for run in found:
+        by_arm[arm_of(run)][run.record["seed"]] = run, labels[arm_of(run)]
     try:
-        decision = rules.decide(rule, values)
+        decision = rules.decide(rule, quantities.values(rules.needed(rule), by_arm))
     except ValueError as error:
         yield f"{id_} cannot be decided: {error}"
         return

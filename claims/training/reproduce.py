@@ -292,7 +292,7 @@ def examined(finished: Iterable[Planned], results: Path) -> bool:
             )
             continue
         with contextlib.suppress(OSError, ValueError, KeyError):  # `recheck` judges traces.json
-            if reason := runs.stale(run, results):
+            if reason := runs.stale(run, runs.traces(results)):
                 say(f"{name} seed {seed} is stale: {reason}; move {folder} away to train it anew")
     return sound
 

@@ -259,6 +259,15 @@ FAMILIES: Families = {
 }
 
 
+def seeds_by_arm(rule: Rule) -> dict[str, int]:
+    """Return how many runs of each arm a rule needs."""
+    found: dict[str, int] = {}
+    for part in parts(rule):
+        for arm in arms_of(part):
+            found[arm] = max(found.get(arm, 0), part.seeds)
+    return found
+
+
 def needed(rule: Rule, families: Families = FAMILIES) -> dict[str, tuple[str, ...]]:
     """Return the arms whose runs a rule looks at, its family's too, by the quantity compared."""
     found: dict[str, dict[str, None]] = {}

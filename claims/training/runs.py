@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claims.training.arms import ARMS, Arm
+from claims.training.arms import ARMS, CLASSES, Arm
+from nin_ref.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -203,20 +204,27 @@ def fresh(results: Path, name: str) -> dict[int, tuple[Run, Array]]:
         RunError: if a run is not valid.
     """
     found = {}
-    for folder in (results / "runs" / name).glob("[0-9]*"):
+    folders = list((results / "runs" / name).glob("[0-9]*"))
+    listed = traces(results) if folders else {}
+    for folder in folders:
         labels = test_labels(ARMS[name].recipe.data, results)
         run = read(folder, labels)
-        if not stale(run, results):
+        if not stale(run, listed):
             found[int(folder.name)] = run, labels
     return found
 
 
-def stale(run: Run, results: Path) -> str:
-    """Return why a run says nothing of its arm any more; empty if it does."""
+def traces(results: Path) -> Mapping[str, Sequence[float]]:
+    """Return the trace of each arm, as `traces.json` lists them."""
+    listed: dict[str, list[float]] = json.loads((results / "traces.json").read_bytes())
+    return listed
+
+
+def stale(run: Run, traces: Mapping[str, Sequence[float]]) -> str:
+    """Return why a run says nothing of its arm, which has this trace; empty if it does."""
     name = run.record["arm"]
     if run.record["recipe digest"] != ARMS[name].recipe.digest:
         return "the recipe of the arm has changed"
-    traces = json.loads((results / "traces.json").read_bytes())
     if not same_trace(name, run.record["trace"], traces[name]):
         return "the code trains otherwise: the losses of the first steps on noise have changed"
     return ""
@@ -254,8 +262,6 @@ TEST_LABELS = {
 
 def keep_test_labels(data: str, labels: Array, results: Path) -> None:
     """Put the true labels of a test set beside the runs, where they are not there yet."""
-    from nin_ref.training import write_atomically
-
     path = results / "test_labels" / f"{data}.npy"
     if not path.exists():
         content = io.BytesIO()
@@ -479,14 +485,9 @@ def _check_curve(curve: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     _require(all(isinstance(number, float) for number in numbers), "a number is missing")
     claimed = record["collapsed"]
     _require(
-        claimed == collapsed(rows, classes_of(record["data"]["name"])),
+        claimed == collapsed(rows, CLASSES.get(record["data"]["name"], 10)),
         f"it says collapsed: {claimed}, and its training loss says otherwise",
     )
-
-
-def classes_of(data: str) -> int:
-    """Return the number of classes of a data set."""
-    return 100 if data == "cifar100" else 10
 
 
 def _arrays(content: bytes) -> dict[str, Array]:
@@ -510,7 +511,7 @@ def _check_predictions(
         right = classes.dtype == np.uint8 and classes.shape == labels.shape
         _require(right, f"predictions of {name} are {classes.dtype} {classes.shape}")
         _require(
-            int(classes.max()) < classes_of(record["data"]["name"]),
+            int(classes.max()) < CLASSES.get(record["data"]["name"], 10),
             f"predictions of {name} have no such class",
         )
     error = test_error(predictions["test"], labels)
