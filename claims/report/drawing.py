@@ -26,7 +26,9 @@ class Theme:
     colours: tuple[str, ...]
 
 
-LIGHT = Theme("light", "#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#9b4f96"))
+LIGHT = Theme(
+    "light", "#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#9b4f96")
+)
 DARK = Theme("dark", "#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#f0a35e", "#4fd1a5", "#d6a0d2"))
 THEMES = (LIGHT, DARK)
 
