@@ -40,7 +40,7 @@ def svg(draw: Drawn, theme: Theme) -> str:
 
     `draw` makes the figure by `matplotlib.figure.Figure`, with the theme's colours for its default.
     """
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.hashsalt": "claims",
         "svg.fonttype": "path",
         "font.family": "DejaVu Sans",
