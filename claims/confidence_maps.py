@@ -25,7 +25,6 @@ from claims._maps import (
 )
 from claims._narrowed import narrowed
 from claims._patterns import KINDS, SIDE, patterns_of, planted, share_right, train
-from claims.awaited import awaited
 from claims.cases import POINTWISE, Convolution, integers
 from claims.checks import close, same
 from claims.core.claim import Claim, Fault, Sample
@@ -34,7 +33,7 @@ from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models, traced
 from claims.trained import trained
-from claims.training.rules import Interaction
+from claims.training.rules import Interaction, MeanAbove
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -511,24 +510,24 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
 # What only training decides -----------------------------------------------------------------------
 
 trained_maps = (
-    awaited(
+    trained(
         "confidence-maps/maps-find-objects-in-photographs",
         says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of "
         "a class is brightest in the quarter that holds its object.",
         cites=["000:48", "002:20", "nin-paper:4.7"],
-        needs="for 6 seeds of cifar10, 2,000 mosaics each: the class with the brightest quarter is "
-        "that of the quarter's image by 30 points more often than with shuffled quarters",
-        arms={"cifar10": 6},
+        rule=MeanAbove(
+            "cifar10-brief", 30.0, quantity="quarters found more often than shuffled", seeds=3
+        ),
         reading_of=BRIGHT_ON_THE_OBJECT,
     ),
-    awaited(
+    trained(
         "confidence-maps/show-what-a-decision-rests-on",
         says="The bright places of a confidence map show on what in the image the network decided: "
         "with them covered the class score falls more than with as large a part elsewhere.",
         cites=["000:48"],
-        needs="for 6 seeds of cifar10, 1,000 test images each: the score's fall with the brightest "
-        "fifth of the places covered against a random fifth, paired t-test over seeds",
-        arms={"cifar10": 6},
+        rule=MeanAbove(
+            "cifar10-brief", 0.0, quantity="fall of the score beyond a random cover", seeds=3
+        ),
     ),
     trained(
         "confidence-maps/mlpconv-layers-make-the-average-accurate",

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
+import cycler
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 
@@ -49,7 +50,7 @@ def svg(draw: Drawn, theme: Theme) -> str:
         "axes.edgecolor": theme.ink,
         "axes.labelcolor": theme.ink,
         "axes.facecolor": "none",
-        "axes.prop_cycle": matplotlib.cycler(color=theme.colours),
+        "axes.prop_cycle": cycler.cycler(color=theme.colours),
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlesize": 11,
@@ -61,7 +62,7 @@ def svg(draw: Drawn, theme: Theme) -> str:
         "xtick.color": theme.ink,
         "ytick.color": theme.ink,
     }
-    with matplotlib.rc_context(settings):
+    with rc_context(settings):
         content = io.StringIO()
         draw(theme).savefig(content, format="svg", metadata={"Date": None, "Creator": None})
     return "".join(line.rstrip() + "\n" for line in content.getvalue().splitlines())

@@ -304,6 +304,12 @@ ARMS: Mapping[str, Arm] = {
         recipe=changed(HANDWRITTEN, phases=((8, 1.0),), stream=1),
         on_cpu=True,
     ),
+    "cifar10-brief": Arm(
+        says="the paper's recipe in 10 epochs: enough for class maps to show what is where",
+        recipe=short(CIFAR10, epochs=10),
+        on_cpu=True,
+        weights_of=3,
+    ),
     "cifar10-start": Arm(
         says="the first 8 epochs: do runs collapse?", recipe=changed(CIFAR10, phases=((8, 1.0),))
     ),
