@@ -135,12 +135,12 @@ def resumption(device: torch.device) -> None:
     with tempfile.TemporaryDirectory() as folder, training.backends(arm.recipe):
         prepared = Training(arm.recipe, 0, few, device)
         checkpoint = Checkpoint(Path(folder) / "checkpoint", say, interval=0)
-        progress = Progress(training.now())
+        progress = Progress(training.now(), torch.get_num_threads())
         written = timed(lambda: checkpoint.save_at_times(prepared, progress), device)
         read = timed(lambda: checkpoint.load(prepared), device)
     name = reproduce.device_name(device.type)
     timings = reproduce.timings_on(device.type, name, runs.RESULTS)
-    run = reproduce.expected("cifar10", device.type, timings)
+    run = reproduce.expected("cifar10", device.type, timings) / torch.get_num_threads()
     share = 100 * (written + read) / run
     say(f"writing and reading a checkpoint = {share:.4f} % of a run of the CIFAR-10 arm")
     minute = 100 * written / Checkpoint.interval

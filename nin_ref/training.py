@@ -120,9 +120,11 @@ class Progress:
     `curve` has a row an epoch, without times; "first gradient" is the mean norm of the gradient of
     the first layer's weights. `first_losses` are those of the first ten steps;
     `seconds` the wall time of each epoch's training, without evaluation. `resumed` counts stops.
+    `threads` are those of the CPU; with another number sums would differ in their last digits.
     """
 
     started: str
+    threads: int
     resumed: int = 0
     epoch: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -152,12 +154,14 @@ def train(
     """
     with backends(recipe):
         training = Training(recipe, seed, images, device)
-        progress = (checkpoint and checkpoint.load(training)) or Progress(now())
-        while progress.epoch < recipe.epochs:
-            training.epoch(progress, report)
-            if checkpoint:
-                checkpoint.save_at_times(training, progress)
-        return training.network, progress, training.predictions()
+        progress = checkpoint and checkpoint.load(training)
+        progress = progress or Progress(now(), torch.get_num_threads())
+        with threads(progress.threads):
+            while progress.epoch < recipe.epochs:
+                training.epoch(progress, report)
+                if checkpoint:
+                    checkpoint.save_at_times(training, progress)
+            return training.network, progress, training.predictions()
 
 
 def now() -> str:
@@ -415,6 +419,17 @@ def backends(recipe: Recipe) -> Iterator[None]:
             arithmetic.fp32_precision = precision
 
 
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads on the CPU, for the duration."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def initialised(recipe: Recipe, seed: int) -> nn.Module:
     """Build the network of a recipe on the CPU, with the first weights of this seed."""
     with torch.random.fork_rng(devices=[]):
@@ -577,7 +592,6 @@ def identity(training: Training) -> dict[str, str]:
         "data": training.data_digest,
         "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name(training.device) if cuda else "cpu",
-        "threads": str(torch.get_num_threads()),
         "code": code_digest(),
     }
 

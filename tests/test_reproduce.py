@@ -48,7 +48,10 @@ def interruptible() -> Iterator[None]:
 def do(results: Path, *arguments: object) -> int:
     """Run the command here, on a CPU."""
     return reproduce.main(
-        ["--results", str(results), "--device", "cpu", *(str(one) for one in arguments)]
+        [
+            *("--results", str(results), "--device", "cpu", "--together", "1"),
+            *(str(one) for one in arguments),
+        ]
     )
 
 
@@ -56,7 +59,8 @@ def do(results: Path, *arguments: object) -> int:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return results with two finished runs, made by the command itself in its own process."""
     results = tmp_path_factory.mktemp("two")
-    command = [*COMMAND, "--arms", "tiny", "--seeds", "0-1", f"--results={results}"]
+    asked = ["--arms", "tiny", "--seeds", "0-1", "--together", "1"]
+    command = [*COMMAND, *asked, f"--results={results}"]
     made = subprocess.run(
         command, capture_output=True, text=True, cwd=PROJECT, env=ENVIRONMENT, check=False
     )
@@ -103,7 +107,7 @@ def test_the_command_trains_what_is_asked_for(two: Path) -> None:
         assert f"tiny seed {seed}: finished with {error:.2f} % test error, {folder}" in lines
         assert run.record["command"] == [
             *("python", "-m", "claims.training", "reproduce"),
-            *("--arms", "tiny", "--seeds", "0-1"),
+            *("--arms", "tiny", "--seeds", "0-1", "--together", "1"),
         ]
         assert str(two) not in (folder / "run.json").read_text()
     assert lines[-1] == "made 2 runs"
@@ -426,7 +430,11 @@ def put_run(results: Path, arm: str, seed: int, **fields: Any) -> Path:
     record = {
         "arm": arm,
         "recipe digest": ARMS[arm].recipe.digest,
-        "device": {"kind": "cpu", "name": fields.pop("name", "A")},
+        "device": {
+            "kind": "cpu",
+            "name": fields.pop("name", "A"),
+            "threads": fields.pop("threads", 1),
+        },
         "seconds": [1.0, 2.0],
         "resumed": 0,
         "started": "2026-01-01T00:00:00+00:00",
@@ -874,7 +882,7 @@ def lines_of(
     for seconds, epochs in moments:
         clock.now = start + seconds
         at = 10 + int(epochs)
-        progress = Progress("", epoch=at, curve=[ROW] * at, seconds=[1000.0] * at)
+        progress = Progress("", 1, epoch=at, curve=[ROW] * at, seconds=[1000.0] * at)
         worker.report("arm seed 0", 20, progress, epochs % 1)
     return capsys.readouterr().out.splitlines()
 
@@ -894,12 +902,12 @@ def test_time_left_is_by_the_pace_of_this_process(
 
 def test_the_next_run_begins_anew(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     worker = reproduce.Worker("cpu", Path("results"), math.inf)
-    worker.report("one", 3, Progress(""), 0.0)
+    worker.report("one", 3, Progress("", 1), 0.0)
     worker.begun = None
     clock.now += 1
-    worker.report("other", 3, Progress(""), 0.0)
+    worker.report("other", 3, Progress("", 1), 0.0)
     clock.now += 60
-    worker.report("other", 3, Progress(""), 0.5)
+    worker.report("other", 3, Progress("", 1), 0.5)
     assert capsys.readouterr().out.splitlines() == [
         "one: epoch 0.0 of 3",
         "other: epoch 0.0 of 3",

@@ -77,7 +77,7 @@ def test_the_schedule_reaches_the_optimizer() -> None:
         rates.append(found.optimizer.param_groups[0]["lr"])
 
     found = Training(TINY, 0, noise(), CPU)
-    progress = Progress("now")
+    progress = Progress("now", 1)
     for _ in range(TINY.epochs):
         found.epoch(progress, note)
     per_epoch = found.steps + 1
@@ -296,7 +296,7 @@ def test_the_curve_says_what_the_network_does() -> None:
 
 def test_losses_of_an_epoch_are_averaged_and_the_first_ten_kept() -> None:
     recipe = changed(TINY, batch_size=3, phases=((2, 1.0),))
-    found, progress = Training(recipe, 0, noise(), CPU), Progress("now")
+    found, progress = Training(recipe, 0, noise(), CPU), Progress("now", 1)
     found.epoch(progress, lambda progress, share: None)
     losses = found.losses.tolist()
     assert len(losses) == 13
@@ -537,6 +537,27 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert min(epochs_seen) == epochs
 
 
+def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    torch.set_num_threads(2)
+    try:
+        stopped(TINY, path, 1)
+    finally:
+        torch.set_num_threads(1)
+    seen = []
+    _, progress, _ = training.train(
+        TINY,
+        0,
+        noise(),
+        CPU,
+        checkpoint=Checkpoint(path, pytest.fail),
+        report=lambda progress, share: seen.append(torch.get_num_threads()),
+    )
+    assert set(seen) == {2}
+    assert progress.threads == 2, "the record says so"
+    assert torch.get_num_threads() == 1, "the next run has its own"
+
+
 def test_resuming_counts_stops_and_keeps_the_start(tmp_path: Path) -> None:
     for epochs in (1, 2):
         stopped(TINY, tmp_path / "checkpoint", epochs)
@@ -578,7 +599,7 @@ def test_a_run_with_a_damaged_checkpoint_starts_again(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("other", ["recipe", "seed", "data", "threads", "code", "torch"])
+@pytest.mark.parametrize("other", ["recipe", "seed", "data", "code", "torch"])
 def test_a_checkpoint_of_another_run_is_not_used(
     other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -593,8 +614,6 @@ def test_a_checkpoint_of_another_run_is_not_used(
         images = noise(seed=1)
     elif other == "torch":
         monkeypatch.setattr(torch, "__version__", "2.11.0")
-    elif other == "threads":
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     else:
         monkeypatch.setattr(training, "code_digest", lambda: "0" * 16)
     said: list[str] = []
@@ -651,5 +670,5 @@ def test_a_checkpoint_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
 
 
 def test_progress_is_plain_data() -> None:
-    progress = Progress("2026-01-01T00:00:00+00:00", epoch=1, curve=[{"loss in training": 0.5}])
+    progress = Progress("2026-01-01T00:00:00+00:00", 1, epoch=1, curve=[{"loss in training": 0.5}])
     assert Progress(**json.loads(json.dumps(dataclasses.asdict(progress)))) == progress

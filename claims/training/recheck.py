@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import dataclasses
 import itertools
 import json
@@ -513,13 +512,15 @@ def arm_with_data(
     found: Sequence[Run], images: Images, replay_seconds: float, report: Report
 ) -> None:
     """Apply the layers that need the data to the runs of an arm."""
+    from nin_ref import training
+
     identical, different = [], []
     for run in found:
         say(f"replaying {where(run)}")
         if not report.apply("data sets", data_problems(run, images)):
             continue
         recipe, seed = ARMS[arm_of(run)].recipe, run.record["seed"]
-        with threads(threads_of(run)):
+        with training.threads(threads_of(run)):
             replayed = first_losses(recipe, seed, images)
             repeats = np.array_equal(replayed, run.first_losses, equal_nan=True)
             report.apply("first steps", () if repeats else loss_problems(run, replayed, images))
@@ -573,19 +574,6 @@ def threads_of(run: Run) -> int:
     """Return the number of threads of a run, as far as there are cores."""
     recorded: int = run.record["device"]["threads"]
     return min(recorded, os.cpu_count() or 1)
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute with so many threads, for the duration."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def first_losses(recipe: Recipe, seed: int, images: Images) -> Array:

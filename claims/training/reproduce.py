@@ -33,10 +33,11 @@ from claims.training.arms import ARMS, SHAPES, Arm
 from nin_ref import data
 from nin_ref.training import Images, Progress, TrainingError
 
-# Operations a second in training, where no run on the device tells better. Measured: two cores of
-# a server. A guess: a GPU for data centres.
+# Operations a second in training, where no run on the device tells better: of one core (from the
+# committed runs of the handwritten network) and, a guess, of a GPU for data centres.
 OPERATIONS_PER_SECOND = {"cpu": 3e11, "cuda": 1.2e14}
 TRAINING_IMAGES = {"mnist": 60_000, "svhn": 73_257, "patterns": 512}  # all others 50,000
+BYTES_OF_A_PROCESS = 3 << 30  # it holds CIFAR in float32 twice
 MOST_SEEDS = 10_000  # at once: a slip of the finger should not fill the memory
 
 Planned = tuple[str, int]  # an arm and a seed
@@ -93,10 +94,11 @@ def reproduced(options: argparse.Namespace) -> int:
         return worker(device, options).make_all(plan.here)
     sound = examined(plan.finished, options.results)
     announce(plan, device, options.results)
+    together = options.together or processes(device, len(plan.here))
     if options.list or not plan.here:
         status = 0
-    elif device == "cuda" or options.together > 1:
-        environments = environments_of_workers(device, options.together)
+    elif device == "cuda" or together > 1:
+        environments = environments_of_workers(device, together)
         status = with_workers(environments, arguments_of_workers(device, options))
     else:
         status = worker(device, options).make_all(plan.here)
@@ -137,14 +139,13 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--together",
         type=int,
-        default=1,
         metavar="K",
-        help="processes on each GPU, or the CPU (default: 1)",
+        help="processes on each GPU, or the CPU (default: 1 on a GPU, on a CPU one per core)",
     )
     parser.add_argument("--list", action="store_true", help="only list what is missing")
     parser.parse_args(shown, options)
     options.shown = shown
-    if options.together < 1:
+    if options.together is not None and options.together < 1:
         parser.error(f"--together must be at least 1, not {options.together}")
     return options
 
@@ -322,10 +323,10 @@ def announce(plan: Plan, device: str, results: Path) -> None:
 
 
 def estimated(planned: Iterable[Planned], kind: str, timings: Timings) -> tuple[float, list[str]]:
-    """Return the seconds that runs will take on one device, and a row on each arm."""
+    """Return the seconds that runs will take on all cores or one GPU, and a row on each arm."""
     total, rows = 0.0, []
     for arm, seeds in seeds_by_arm(planned):
-        seconds = len(seeds) * expected(arm, kind, timings)
+        seconds = len(seeds) * expected(arm, kind, timings) / (cores() if kind == "cpu" else 1)
         total += seconds
         petaflop = len(seeds) * operations(arm) / 1e15
         rows.append(
@@ -365,7 +366,10 @@ def operations(arm: str) -> float:
 
 
 def timings_on(kind: str, name: str, results: Path) -> Timings:
-    """Return how long runs took on devices of this name, and on all of this kind."""
+    """Return how long runs took on devices of this name, and on all of this kind.
+
+    On a CPU these are seconds of a core.
+    """
     of_name: dict[str, list[float]] = {}
     of_kind: dict[str, list[float]] = {}
     for path in results.glob("runs/*/*/run.json"):
@@ -374,7 +378,8 @@ def timings_on(kind: str, name: str, results: Path) -> Timings:
             OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError
         ):
             record = json.loads(path.read_bytes())
-            arm, device, seconds = record["arm"], record["device"], wall_seconds(record)
+            arm, device = record["arm"], record["device"]
+            seconds = wall_seconds(record) * (device["threads"] if kind == "cpu" else 1)
             if device["kind"] == kind and record["recipe digest"] == ARMS[arm].recipe.digest:
                 of_kind.setdefault(arm, []).append(seconds)
                 if device["name"] == name:
@@ -398,7 +403,7 @@ def wall_seconds(record: Mapping[str, Any]) -> float:
 
 
 def expected(arm: str, kind: str, timings: Timings) -> float:
-    """Return the seconds that a run of this arm will take on a device of this kind."""
+    """Return the seconds of a core, or of a GPU, that a run of this arm will take."""
     for measured in timings:
         if arm in measured:
             return statistics.median(measured[arm])
@@ -434,10 +439,23 @@ def arguments_of_workers(device: str, options: argparse.Namespace) -> list[str]:
     return ["--worker", device, "--results", str(options.results), *options.shown]
 
 
+def processes(device: str, count: int) -> int:
+    """Return in how many processes to make so many runs: on a CPU several are faster than one."""
+    if device == "cuda":
+        return 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(count, cores(), memory // BYTES_OF_A_PROCESS))
+
+
+def cores() -> int:
+    """Return the number of cores of this machine."""
+    return os.cpu_count() or 1
+
+
 def environments_of_workers(device: str, together: int) -> list[dict[str, str]]:
     """Return what the environment of each process differs in: so many on each GPU or on the CPU."""
     if device == "cpu":
-        threads = max(1, (os.cpu_count() or 1) // together)
+        threads = max(1, cores() // together)
         return together * [{"OMP_NUM_THREADS": str(threads)}]
     count = torch.cuda.device_count()
     # A GPU that is named there may be given by a number or by a long name.
@@ -526,7 +544,8 @@ class Worker:
         if left == math.inf:
             return True
         timings = timings_on(self.device, device_name(self.device), self.results)
-        return expected(name, self.device, timings) <= left
+        threads = torch.get_num_threads() if self.device == "cpu" else 1
+        return expected(name, self.device, timings) / threads <= left
 
     def make(self, name: str, seed: int) -> str:
         """Make one run, if no other process has it; returns what became of it.

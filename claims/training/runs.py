@@ -150,6 +150,7 @@ def make(
         }
         if seed < arm.weights_of:
             files["weights.pt"] = _weights(network)
+        provenance["device"]["threads"] = progress.threads
         record = {
             "format": FORMAT,
             "arm": name,
@@ -311,7 +312,6 @@ def _provenance(device: str) -> dict[str, Any]:
         "device": {
             "kind": "cuda" if cuda else "cpu",
             "name": torch.cuda.get_device_name(device) if cuda else processor(),
-            "threads": torch.get_num_threads(),
         },
     }
 
