@@ -187,7 +187,7 @@ def download(name: str, root: Path | None = None) -> None:
 
 
 def preprocess(
-    dataset: DataSet, preprocessing: str, *, cache: Path | None = None
+    dataset: DataSet, preprocessing: str, *, cache: Path | None = None, device: str = "cpu"
 ) -> tuple[Float32, Float32]:
     """Return the training and the test images as a network sees them, float32 [N, C, H, W].
 
@@ -195,14 +195,17 @@ def preprocess(
     - `standardised`: each channel has mean 0 and standard deviation 1 on the training images.
     - `whitened`: global contrast normalisation, then ZCA fitted on the training images, all in
       float64. The fitted transform is kept in the folder `cache`, by default one in the user's
-      cache folder; if it cannot be written, that is a warning.
+      cache folder; if it cannot be written, that is a warning. It is applied on `device`.
 
     Raises:
         ValueError: if there is no such preprocessing.
     """
     if preprocessing == "whitened":
         zca = _fitted_zca(dataset, cache or _user_cache() / "whitening")
-        return _whitened(dataset.train_images, zca), _whitened(dataset.test_images, zca)
+        return (
+            _whitened(dataset.train_images, zca, device),
+            _whitened(dataset.test_images, zca, device),
+        )
     channels = dataset.train_images.shape[1]
     values = np.arange(256)
     if preprocessing == "scaled":
@@ -238,9 +241,13 @@ class Zca:
     matrix: Float64
     """[D, D], symmetric"""
 
-    def apply(self, rows: Float64) -> Float64:
-        """Whiten [N, D]."""
-        return (rows - self.mean) @ self.matrix
+    def apply(self, rows: Float64, device: str = "cpu") -> Float64:
+        """Whiten [N, D], which takes a CPU twenty seconds for CIFAR-10, and a GPU none."""
+        import torch
+
+        centred = torch.from_numpy(rows - self.mean).to(device)
+        whitened: Float64 = (centred @ torch.tensor(self.matrix).to(device)).cpu().numpy()
+        return whitened
 
     def invert(self, whitened: Float64) -> Float64:
         """Return the [N, D] of which `apply` makes `whitened`."""
@@ -353,12 +360,12 @@ def _looked_up(images: Bytes, tables: Sequence[Float64]) -> Float32:
     return looked_up
 
 
-def _whitened(images: Bytes, zca: Zca) -> Float32:
+def _whitened(images: Bytes, zca: Zca, device: str) -> Float32:
     """Return the whitened images as float32 [N, C, H, W]."""
     whitened = np.empty(images.shape, np.float32)
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
-        rows = zca.apply(global_contrast_normalised(chunk))
+        rows = zca.apply(global_contrast_normalised(chunk), device)
         whitened[start : start + CHUNK] = rows.reshape(chunk.shape)
     return whitened
 

@@ -11,6 +11,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import math
 import os
 import pickle
 import struct
@@ -19,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -537,6 +539,29 @@ def test_whitening_can_be_inverted(fitted: tuple[npt.NDArray[np.float64], Zca]) 
     rows, zca = fitted
     assert zca.invert(zca.apply(rows)) == pytest.approx(rows, abs=1e-10)
     assert zca.apply(zca.invert(rows)) == pytest.approx(rows, abs=1e-10)
+
+
+def test_images_are_whitened_on_the_device_that_is_named() -> None:
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    seen = []
+
+    class Devices(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if getattr(function, "__name__", "") == "cpu":
+                # A tensor of this device has a shape and no values to give back.
+                seen.append((args[0].device.type, *args[0].shape))
+                return torch.zeros(args[0].shape, dtype=args[0].dtype, device="cpu")
+            return function(*args, **(kwargs or {}))
+
+    dataset = toy(4, training=30)
+    with Devices():
+        data.preprocess(dataset, "whitened", device="meta")
+    dimensions = math.prod(dataset.train_images.shape[1:])
+    assert seen == [("meta", 30, dimensions), ("meta", len(dataset.test_images), dimensions)]
 
 
 @pytest.mark.parametrize("chunk", [7, 60, 4096])

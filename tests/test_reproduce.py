@@ -22,6 +22,7 @@ import torch
 
 from claims.training import reproduce, runs
 from claims.training.arms import ARMS, Arm
+from nin_ref import data
 from nin_ref.training import Progress
 
 PROJECT = Path(__file__).parent.parent
@@ -457,6 +458,18 @@ def test_a_run_takes_as_long_as_those_before(tmp_path: Path) -> None:
 def test_the_time_of_a_stop_is_not_counted(tmp_path: Path) -> None:
     put_run(tmp_path, "mnist", 0, resumed=1)
     assert expected("mnist", tmp_path) == 3
+
+
+def test_on_a_cpu_the_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_run(tmp_path, "mnist", 0, threads=4)
+    assert expected("mnist", tmp_path) == 4 * 60
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    timings = reproduce.timings_on("cpu", "A", tmp_path)
+    assert reproduce.estimated([("mnist", 1), ("mnist", 2)], "cpu", timings)[0] == 2 * 4 * 60 / 8
+    worker = reproduce.Worker("cpu", tmp_path, 1.0)
+    for threads, fits in ((2, False), (5, True)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert worker.fits("mnist", 1) is fits
 
 
 def test_runs_on_the_same_device_tell_more(tmp_path: Path) -> None:
@@ -952,7 +965,7 @@ class Process:
             raise OSError(11, "Resource temporarily unavailable")
         self.number = len(self.started)
         self.ended = self.terminated = False
-        self.started.append((command, env["CUDA_VISIBLE_DEVICES"]))
+        self.started.append((command, env.get("CUDA_VISIBLE_DEVICES", "")))
         RUNNING.append(self)
 
     def wait(self) -> int:
@@ -1034,6 +1047,42 @@ def test_processes_share_the_cores_of_a_cpu(
     options = reproduce.parsed(["--arms", "tiny", "--results", str(tmp_path)])
     arguments = reproduce.arguments_of_workers("cpu", options)
     assert arguments == ["--worker", "cpu", "--results", str(tmp_path), "--arms", "tiny"]
+
+
+@pytest.mark.parametrize(
+    ("runs_to_make", "cores", "gigabytes", "processes"),
+    [(3, 2, 24, 2), (1, 2, 24, 1), (20, 16, 256, 16), (20, 16, 16, 5), (2, 4, 1, 1)],
+)
+def test_a_cpu_trains_in_as_many_processes_as_runs_cores_and_memory_allow(
+    runs_to_make: int, cores: int, gigabytes: int, processes: int, gpus: pytest.MonkeyPatch
+) -> None:
+    memory = {"SC_PHYS_PAGES": gigabytes << 18, "SC_PAGE_SIZE": 4096}
+    gpus.setattr(os, "cpu_count", lambda: cores)
+    gpus.setattr(os, "sysconf", memory.__getitem__)
+    assert reproduce.processes("cpu", runs_to_make) == processes
+    assert reproduce.processes("cuda", runs_to_make) == 1
+
+
+def test_on_a_cpu_several_runs_are_made_at_once(gpus: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gpus.setattr(reproduce, "processes", lambda device, count: {("cpu", 3): 3}[device, count])
+    shown = ["--arms", "tiny", "--seeds", "0-2", "--device", "cpu"]
+    assert reproduce.main([*shown, "--results", str(tmp_path)]) == 0
+    assert len(Process.started) == 3
+    assert all("--worker" in command for command, _ in Process.started)
+
+
+def test_images_are_prepared_on_the_device_of_the_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def preprocess(dataset: object, name: str, **options: object) -> tuple[None, None]:
+        asked.append((name, options))
+        return None, None
+
+    monkeypatch.setattr(data, "preprocess", preprocess)
+    reproduce.Worker("cuda", tmp_path, 1.0).prepared(ARMS["tiny"])
+    assert asked == [("standardised", {"device": "cuda"})]
 
 
 def test_two_processes_on_a_cpu_make_each_run_once(tmp_path: Path) -> None:

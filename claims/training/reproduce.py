@@ -593,7 +593,7 @@ class Worker:
             say(f"reading {recipe.data}, {recipe.preprocessing}")
             self.images.clear()
             found = data.load(recipe.data)
-            train, test = data.preprocess(found, recipe.preprocessing)
+            train, test = data.preprocess(found, recipe.preprocessing, device=self.device)
             runs.keep_test_labels(recipe.data, found.test_labels, self.results)
             self.images[key] = Images(
                 train, found.train_labels, test, found.test_labels, found.classes, found.digest
