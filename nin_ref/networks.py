@@ -52,6 +52,7 @@ def nin(
     dropout: str | None = "masked",
     rate: float = 0.5,
     batch_norm: bool = False,
+    last_relu: bool = True,
     head: str = "mean",
 ) -> nn.Sequential:
     """Build Network in Network; as it stands, the paper's net for CIFAR-10 with 966,986 parameters.
@@ -74,6 +75,8 @@ def nin(
         rate: the share that dropout drops.
         batch_norm: put batch normalisation between each convolution and its ReLU, as document 000
             does (lines 56 to 66).
+        last_relu: end with a ReLU on the class maps, as the original does. With small first weights
+            all of it may fall below zero in the first steps, and stay there.
         head: "mean" or "maximum" of each map; "linear", a fully connected layer on all the maps,
             which must be 8 x 8; "linear-dropout", with dropout of the same kind before it.
 
@@ -96,6 +99,8 @@ def nin(
             block += [nn.BatchNorm2d(out_channels)] if batch_norm else []
             block.append(nn.ReLU())
             in_channels = out_channels
+        if number == len(blocks) - 1 and not last_relu:
+            block.pop()
         layers.append(nn.Sequential(*block))
     return _featured(layers, _head(head, classes * 8 * 8, classes, _dropout(dropout, rate)))
 

@@ -53,6 +53,7 @@ VARIANTS: list[tuple[str, Options]] = [
     ("nin", {"second_pool": "average", "dropout": "inverted"}),
     ("nin", {"batch_norm": True, "dropout": "inverted", "rate": 0.2}),
     ("nin", {"dropout": None}),
+    ("nin", {"last_relu": False}),
     ("plain-nin", {}),
     *[("plain-cnn", {"head": head}) for head in ("linear", "linear-dropout", "mean")],
     ("handwritten", {}),
@@ -135,6 +136,15 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 )
 def test_parameters(name: str, options: Options, parameters: int) -> None:
     assert parameter_count(on_meta(name, **options)) == parameters
+
+
+def test_without_its_last_relu_nin_is_the_same_but_for_the_sign() -> None:
+    network, without = seeded("nin").eval(), seeded("nin", last_relu=False).eval()
+    with torch.no_grad():
+        maps, unclipped = network.features(images()), without.features(images())
+    assert unclipped.min() < 0 < unclipped.max()
+    assert torch.equal(unclipped.clamp(min=0), maps)
+    assert kinds(network).count("ReLU") == kinds(without).count("ReLU") + 1 == 9
 
 
 def test_multiply_adds_of_nin() -> None:

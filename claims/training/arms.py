@@ -91,6 +91,7 @@ MNIST_WIDTHS = {
     "widths": ((96, 64, 48), (128, 96, 48), (128, 96)),
     "kernels": (5, 5, 5),
 }
+MNIST = changed(CIFAR10, data="mnist", preprocessing="standardised", options=MNIST_WIDTHS)
 SVHN_WIDTHS = {"widths": ((128, 96, 64), (320, 256, 128), (384, 256)), "kernels": (5, 5, 5)}
 
 TINY = Recipe(
@@ -149,14 +150,20 @@ FULL = {
             weight_decay=5e-4,
         ),
     ),
+    # With the authors' last ReLU the class scores of some seeds die in the first steps, and those
+    # of others stay at the loss of guessing (arm `mnist-start`). The known repairs, in their order:
+    # with inverted dropout and an average pool 1 of 5 seeds died and 2 fell back; with half the
+    # rate and a warm-up none died, and none learnt in two epochs; with absolute values for the
+    # last layer's weights 1 of 5 died, with smaller ones in the first layer 1 of 3. Without the
+    # ReLU both seeds tried learnt.
     "mnist": Arm(
-        says="the authors' network for MNIST [A] with the settings for CIFAR-10, on pixels [I]",
-        recipe=short(
-            changed(CIFAR10, data="mnist", preprocessing="scaled", options=MNIST_WIDTHS), epochs=60
-        ),
+        says="the authors' network for MNIST [A] but for its last ReLU, with the settings for "
+        "CIFAR-10, 30 epochs [I]",
+        recipe=short(changed(MNIST, options={"last_relu": False}), epochs=30),
+        on_cpu=True,
     ),
     "svhn": Arm(
-        says="the authors' network for SVHN [A] with the settings for CIFAR-10 [I]",
+        says="the authors' network and settings for SVHN [A], standardised, 40 epochs [I]",
         recipe=short(
             changed(CIFAR10, data="svhn", preprocessing="standardised", options=SVHN_WIDTHS),
             epochs=40,
@@ -316,6 +323,12 @@ ARMS: Mapping[str, Arm] = {
     "cifar10-tf32-start": Arm(
         says="the first 8 epochs in TF32",
         recipe=changed(CIFAR10, phases=((8, 1.0),), precision="tf32"),
+    ),
+    "mnist-start": Arm(
+        says="the authors' network for MNIST, the first 3 epochs: do runs collapse?",
+        recipe=changed(MNIST, phases=((3, 1.0),)),
+        on_cpu=True,
+        weights_of=0,
     ),
     "tiny": Arm(
         says="a small network on synthetic patterns, for rehearsals", recipe=TINY, on_cpu=True
