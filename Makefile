@@ -59,8 +59,15 @@ measure: $(READY) ## make the evidence of measured claims on this machine
 coverage-of-documents: $(READY) ## what became of each line; DOCUMENTS=DIR shows the text beside it
 	@$(BIN)/python -m claims.coverage $(if $(DOCUMENTS),"$(DOCUMENTS)")
 
-report: $(READY) ## bring the README's table, its picture and the errata up to date with the verdicts
-	@$(BIN)/python -m claims.report
+report: $(READY) ## the pages, in build/site; README, badges, errata; DOCUMENTS=DIR shows the text too
+	@$(BIN)/python -m claims.report $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
+
+report-check: $(READY) ## whether README, badges, errata and pages are what the tree gives
+	@$(BIN)/python -m claims.report --check
+
+crate: $(READY) ## the evidence as an RO-Crate, in build/evidence.crate.zip
+	@mkdir -p build
+	@$(BIN)/python -m claims.report.crate build/evidence.crate.zip
 
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
@@ -78,4 +85,4 @@ clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test soak data reproduce recheck measure coverage-of-documents report bench mutation lint clean
+.PHONY: help quick claims test soak data reproduce recheck measure coverage-of-documents report report-check crate bench mutation lint clean
