@@ -45,8 +45,14 @@ def test_the_badges_count_decided_and_refuted_claims(tmp_path: Path) -> None:
     assert messages(told) == {"decided": "4 of 5", "refuted": "2", "evidence": "none"}
 
 
+def test_evidence_that_is_not_there_is_grey(tmp_path: Path) -> None:
+    assert GREY in badges({}, tmp_path)["evidence.svg"]
+    finish(tmp_path, "2026-11-21T00:00:00+00:00")
+    assert BLUE in badges({}, tmp_path)["evidence.svg"]
+
+
 def test_the_evidence_is_of_the_newest_run_by_its_day_in_utc(tmp_path: Path) -> None:
-    times = ("2026-11-21T23:59:59+00:00", "2026-11-22T23:30:00-02:00", "2026-11-23T01:00:00+02:00")
+    times = ("2026-11-21T23:59:59+00:00", "2026-11-22T23:30:00-02:00", "2026-11-24T01:00:00+02:00")
     assert messages(badges({}, finish(tmp_path, *times)))["evidence"] == "2026-11-23"
 
 
@@ -110,6 +116,10 @@ def test_a_text_is_neither_squeezed_nor_stretched(text: str) -> None:
     needed = TextPath((0, 0), text, size=11, prop=FontProperties(family="DejaVu Sans"))
     width = needed.get_extents().width
     assert 0.93 * width <= int(label.attrib["textLength"]) <= 1.1 * width
+
+
+def test_a_wide_character_has_the_room_of_two() -> None:
+    assert 'textLength="324"' in svg("网" * 30, "", BLUE)
 
 
 def luminance(colour: str) -> float:

@@ -302,11 +302,13 @@ def test_the_program_says_how_well_its_commit_is_known(
     assert program["softwareVersion"] == (commit or "0123456789abcdef")
 
 
+def add_run(results: Path) -> None:
+    name = "runs/handwritten-short/1"
+    shutil.copytree(runs.RESULTS / name, results / name)
+
+
 def test_a_run_of_other_versions_has_a_program_of_its_own(results: Path) -> None:
-    shutil.copytree(
-        runs.RESULTS / "runs" / "handwritten-short" / "1",
-        results / "runs" / "handwritten-short" / "1",
-    )
+    add_run(results)
     versions = {"python": "3.13.1", "numpy": "2.4.6", "torch": "2.15.0", "cuda": "13.2"}
     rerecord(results, versions=versions)
     files = crate(results)
@@ -317,6 +319,7 @@ def test_a_run_of_other_versions_has_a_program_of_its_own(results: Path) -> None
 
 
 def test_the_date_is_that_of_the_newest_run_in_utc(results: Path) -> None:
+    add_run(results)
     rerecord(results, finished="2027-01-01T01:00:00+02:00")
     assert of(graph(crate(results)), "./")["datePublished"] == "2026-12-31"
 

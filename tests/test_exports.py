@@ -232,6 +232,11 @@ def test_no_cell_is_a_formula(start: str) -> None:
     assert set(row.values()) == {f"'{bad}"}
 
 
+def test_a_formula_is_as_readable_as_other_texts() -> None:
+    (row,) = rows(by_id(entry("a/1", "holds", "holds", says="=\x00")))
+    assert row["says"] == "'=\ufffd"
+
+
 @pytest.mark.parametrize("text", ["1 = 1", "a-b", "'=1", "x@y", "3 + 4"])
 def test_other_cells_stay_as_they_are(text: str) -> None:
     (row,) = rows(by_id(entry("a/1", "holds", "holds", says=text)))
@@ -269,6 +274,11 @@ def test_the_export_has_all_that_the_verdicts_file_has() -> None:
         assert one["verdict"] == known["observed"]
         assert known.keys() - one.keys() == {"observed", "cost"}
         assert all(one[name] == known[name] for name in known.keys() & one.keys())
+
+
+def test_the_verdict_is_the_observed_one() -> None:
+    (one,) = exported(by_id(entry("a/1", "holds", "refuted")))["claims"]
+    assert (one["verdict"], one["recorded"]) == ("refuted", "holds")
 
 
 def test_what_is_cited_is_among_the_documents() -> None:

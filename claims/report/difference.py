@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         old, new = _read(options.old), _read(options.new)
     except results.ResultsError as error:
-        print(f"error: {_line(str(error))}", file=sys.stderr)  # noqa: T201 - a command
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2
     found = differences(old, new)
     show(line for difference in found for line in _told(difference))
@@ -95,8 +95,9 @@ def differences(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> list[Diff
 
 def _changes(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Change]:
     for what in dict.fromkeys([*was, *now]):
-        if was.get(what, "") != now.get(what, ""):
-            yield Change(what, was.get(what, ""), now.get(what, ""))
+        before, after = was.get(what, ""), now.get(what, "")
+        if before != after:
+            yield Change(what, before, after)
 
 
 def _verdict(entry: Entry) -> dict[str, str]:
