@@ -25,7 +25,7 @@ LONGEST = 300  # characters of a value that are shown
 
 @dataclass(frozen=True)
 class Change:
-    """A part of a claim's entry that is another now; `was` and `now` are a line of text each."""
+    """A part of a claim's entry that is another now, as texts; empty where there is none."""
 
     what: str
     was: str
