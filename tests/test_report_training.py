@@ -23,7 +23,7 @@ from scipy import stats
 from claims.core import results as verdicts
 from claims.core.suite import UnavailableError
 from claims.report import training as report
-from claims.report.drawing import DARK, LIGHT, svg
+from claims.report.drawing import DARK, LIGHT, Theme, svg
 from claims.report.training import comparison, curves, heads, in_words, mean_interval, page, table
 from claims.suite import SUITE
 from claims.training import runs
@@ -489,7 +489,8 @@ def test_runs_that_never_get_there_stand_at_the_edge(results: Path) -> None:
     figure = comparison(SOONER, results)
     assert figure is not None
     assert across(figure, "a run that never gets there") == [0.98] * 8
-    assert "plain-gap-short, 8 of 8 runs, each never, never" in figure.alt
+    assert texts(figure)[1] == "plain-gap-short, 8 of 8 runs, 8 of them never get there"
+    assert "8 of them never get there, each never, never" in figure.alt
     assert "the claim holds: 8 of 16 runs never get there" in figure.alt
     assert drawing(figure).axes[0].get_xlabel() == "epochs to training loss 0.5"
     assert len(drawing(figure).axes) == 1
@@ -759,6 +760,39 @@ def test_figures_are_small_stable_well_formed_pictures_without_scripts(results: 
                 "w3.org" in link or "purl.org" in link or "creativecommons" in link
                 for link in links
             ), links
+
+
+def laid_out(figure: report.Figure) -> Any:
+    """Return a figure as SVG draws it, with everything in its place."""
+    drawn: list[Any] = []
+
+    def draw(theme: Theme) -> Any:
+        drawn.append(figure.draw(theme))
+        return drawn[0]
+
+    svg(draw, LIGHT)
+    drawn[0].draw_without_rendering()
+    return drawn[0]
+
+
+def test_no_text_is_cut_off_at_the_right(results: Path) -> None:
+    put(results, "cifar10", *SIX[:5], 90.0, collapsed=[5])
+    for arm in report.HEADS["heads-on-nin"][1]:
+        put(results, arm, *WORSE)
+    put(results, "plain-gap-short", *BETTER, loss=0.7)
+    put(results, "plain-fc-short", *WORSE)
+    wide = (
+        PAPER,
+        SOONER,
+        "nin-results/mean-beats-a-fully-connected-head-with-dropout",
+        "average-head/needs-more-epochs-to-a-test-error",
+        "confidence-maps/mlpconv-layers-make-the-average-accurate",
+    )
+    for figure in (curves("cifar10", results), *(comparison(id_, results) for id_ in wide)):
+        assert figure is not None
+        shown = laid_out(figure)
+        written = [*shown.legends, *(text for ax in shown.axes for text in ax.texts)]
+        assert max(one.get_window_extent().x1 for one in written) < shown.bbox.x1, figure.name
 
 
 HOSTILE = {"kind": "cuda", "name": "<script>$x^2$</script> & \"'", "threads": 1}

@@ -661,7 +661,9 @@ def _unit(quantity: str) -> str:
 
 def _headed(row: Row) -> str:
     mean = "" if math.isnan(row.mean) else f": mean {row.mean:.4g}"
-    return f"{row.arm}{mean}, {len(row.values)} of {row.seeds} runs"
+    never = sum(value is None for value in row.values.values())
+    lacking = f", {never} of them never get there" if never else ""
+    return f"{row.arm}{mean}, {len(row.values)} of {row.seeds} runs{lacking}"
 
 
 def _told(row: Row) -> str:
