@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from claims.core import results
-from claims.report.__main__ import BEGIN, END, picture, table, with_table
+from claims.report.__main__ import MARKS, picture, table, with_part
 from claims.report.errata import sheet
 from claims.suite import SUITE
 
 ENTRIES = results.read(SUITE.verdicts)
+BEGIN, END = MARKS["verdicts"]
 ONE = next(iter(ENTRIES.values()))
 
 
@@ -34,18 +35,19 @@ def test_the_table_counts_verdicts_by_topic() -> None:
     ]
 
 
-def test_only_what_is_between_the_marks_changes() -> None:
-    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    new = with_table(readme, ENTRIES)
-    assert new.startswith(f"before\n{BEGIN}\n| topic |")
-    assert new.endswith(f"\n{END}\nafter\n")
-    assert with_table(new, ENTRIES) == new
+@pytest.mark.parametrize("name", MARKS)
+def test_only_what_is_between_the_marks_changes(name: str) -> None:
+    begin, end = MARKS[name]
+    readme = f"before\n{begin}\nold\n{end}\nafter\n"
+    new = with_part(readme, name, "| a table |")
+    assert new == f"before\n{begin}\n| a table |\n{end}\nafter\n"
+    assert with_part(new, name, "| a table |") == new
 
 
 @pytest.mark.parametrize("readme", ["", BEGIN, END, f"{END} {BEGIN}"])
 def test_a_readme_without_marks_is_refused(readme: str) -> None:
     with pytest.raises(ValueError, match="lacks the marks"):
-        with_table(readme, ENTRIES)
+        with_part(readme, "verdicts", "| a table |")
 
 
 def test_the_picture_is_well_formed_whatever_a_claim_says() -> None:
