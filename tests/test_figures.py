@@ -8,6 +8,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,26 @@ def panels(name: str) -> list[Any]:
 
 def lines(axes: Any) -> list[Any]:
     return [line for line in axes.lines if line.get_linestyle() not in {"None", ":"}]
+
+
+def shaded(axes: Any) -> dict[tuple[int, int], float]:
+    """How strong the shade of each pixel is, by row and column."""
+    strengths = {}
+    for patch in axes.patches:
+        if not isinstance(patch, Rectangle):  # that is a frame
+            vertices: Any = patch.get_path().vertices
+            for column, row in vertices.reshape(-1, 5, 2)[:, :4].mean(axis=1):
+                strengths[round(row), round(column)] = float(patch.get_alpha() or 0)
+    return strengths
+
+
+def assert_rises_with(strengths: dict[tuple[int, int], float], values: Any) -> None:
+    """Assert that pixels of values above zero are shaded, more for more."""
+    assert set(strengths) == {(i, j) for i, j in np.argwhere(values)}
+    pairs = sorted({(values[place], strength) for place, strength in strengths.items()})
+    for (less, weaker), (more, stronger) in itertools.pairwise(pairs):
+        assert less < more
+        assert weaker < stronger
 
 
 # What is said about them --------------------------------------------------------------------------
@@ -237,6 +258,20 @@ def test_no_words_overlap_or_are_cut_off(figure: Figure, theme: Theme) -> None:
         assert apart, f"{text!r} overlaps {other!r}"
 
 
+@each
+def test_nothing_lies_beyond_the_axes(figure: Figure) -> None:
+    for axes in panels(figure.name):
+        points = [patch.get_window_extent().get_points() for patch in axes.patches]
+        points += [
+            axes.transData.transform(line.get_xydata())
+            for line in axes.lines
+            if line.get_transform() == axes.transData
+        ]
+        for corners in points:
+            assert (corners > axes.bbox.min - 1).all()
+            assert (corners < axes.bbox.max + 1).all()
+
+
 @pytest.mark.parametrize("name", ["receptive-fields", "cheaper-layers"])
 def test_lines_differ_in_more_than_colour(name: str) -> None:
     for axes in panels(name):
@@ -300,18 +335,9 @@ def test_maps_of_gridding_shade_the_pixels_that_are_read(side: int) -> None:
     rates = figures.STACKS[side]
     maps, bars = panels("gridding")[side::2]
     ways = figures.ways_from(rates)
-    centres: dict[tuple[float, float], float] = {}
-    for patch in maps.patches:
-        if not isinstance(patch, Rectangle):
-            corners = patch.get_path().vertices.reshape(-1, 5, 2)[:, :4]
-            for column, row in corners.mean(axis=1):
-                centres[row, column] = patch.get_alpha()
     reach = sum(rates)
-    assert set(centres) == {(i - reach, j - reach) for i, j in np.argwhere(ways)}
-    by_alpha = sorted(
-        (alpha, ways[int(i + reach), int(j + reach)]) for (i, j), alpha in centres.items()
-    )
-    assert [number for _, number in by_alpha] == sorted(ways[ways > 0])
+    moved = {(i + reach, j + reach): alpha for (i, j), alpha in shaded(maps).items()}
+    assert_rises_with(moved, ways)
     assert [round(bar.get_x() + 0.4) for bar in bars.patches] == list(range(-reach, reach + 1))
     assert [bar.get_height() for bar in bars.patches] == list(ways[reach])
 
@@ -332,7 +358,7 @@ def test_shares_are_bilinear(name: str) -> None:
     assert 0.4 * shares.sum(axis=0).max() <= 1
 
 
-def test_samples_are_drawn_where_they_read() -> None:
+def test_samples_are_drawn_where_they_read_and_the_pixels_shaded() -> None:
     for axes, offsets in zip(panels("deformable-sampling"), figures.OFFSETS.values(), strict=False):
         moved = [line for line in axes.lines if line.get_marker() == "o"]
         found = [(line.get_ydata()[0], line.get_xdata()[0]) for line in moved]
@@ -341,6 +367,23 @@ def test_samples_are_drawn_where_they_read() -> None:
             (row + down, column + across)
             for (row, column), (down, across) in zip(taps, offsets, strict=True)
         ]
+        assert_rises_with(shaded(axes), figures.shares_read(offsets).sum(axis=0))
+
+
+def test_one_sample_is_enlarged_with_the_share_of_each_pixel() -> None:
+    near = panels("deformable-sampling")[-1]
+    (dot,) = near.lines
+    assert (dot.get_ydata()[0], dot.get_xdata()[0]) == (2 - 0.25, 4 + 0.75)
+    shares = {(1, 4): 1 / 16, (1, 5): 3 / 16, (2, 4): 3 / 16, (2, 5): 9 / 16}
+    values = np.zeros((figures.SIDE, figures.SIDE))
+    for place, share in shares.items():
+        values[place] = share
+    assert_rises_with(shaded(near), values)
+    written = {(round(word.get_position()[1]), word.get_position()[0]) for word in near.texts}
+    assert written == set(shares)
+    for word in near.texts:
+        column, row = word.get_position()
+        assert Fraction(word.get_text()) == shares[round(row), column]
 
 
 @pytest.mark.parametrize("channels", [16, 64, 144, 256, 1024])
