@@ -26,7 +26,6 @@ from claims.subjects import Evidence
 from claims.suite import SUITE
 from claims.training import rules, runs
 from claims.training.arms import ARMS
-from claims.training.quantities import THRESHOLD
 from claims.training.recheck import declared_rules
 from claims.training.reproduce import counted, spans
 from claims.training.rules import MeanAbove, Reaches, Rule, Single, Values
@@ -508,27 +507,15 @@ def heads(results: Path = RESULTS) -> tuple[Figure, ...]:
         claims = tuple(
             id_
             for id_, rule in declared_rules().items()
-            if rules.seeds_by_arm(rule).keys() <= set(arms)
+            if rules.seeds_by_arm(rule).keys() <= {*arms}
         )
-        for quantity in ("test error", "epochs to training loss 0.5"):
-            log = THRESHOLD.fullmatch(quantity) is not None
+        for quantity, log in (("test error", False), ("epochs to training loss 0.5", True)):
             rows = [_row(arm, quantity, _needed(arm), results, log=log) for arm in arms]
-            slug = quantity.replace(" ", "-")
-            panel = Panel(quantity, rows, {}, ())
-            found.append(
-                _side_by_side(
-                    f"{slug}-{name}", f"{quantity.capitalize()}: {title}", [panel], claims
-                )
-            )
-        found.append(
-            _gaps(
-                f"gap-{name}",
-                f"Test less training error, mean and range of the runs: {title}",
-                arms,
-                claims,
-                results,
-            )
-        )
+            slug = f"{quantity.replace(' ', '-')}-{name}"
+            titled = f"{quantity.capitalize()}: {title}"
+            found.append(_side_by_side(slug, titled, [Panel(quantity, rows, {}, ())], claims))
+        titled = f"Test less training error, mean and range of the runs: {title}"
+        found.append(_gaps(f"gap-{name}", titled, arms, claims, results))
     return tuple(found)
 
 
@@ -606,8 +593,7 @@ def _kinds(row: Row) -> Iterator[tuple[str, str, dict[int, float]]]:
             kinds.setdefault(("a run that collapsed", "x"), {})[seed] = value
         else:
             kinds.setdefault(("a run", "o"), {})[seed] = value
-    for (label, marker), places in kinds.items():
-        yield label, marker, places
+    yield from ((*kind, places) for kind, places in kinds.items())
 
 
 def _draw_differences(ax: Axes, panel: Panel, theme: Theme) -> Iterator[Line2D]:
