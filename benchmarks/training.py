@@ -1,9 +1,10 @@
 """How fast training is: our step against the loop of a tutorial, alternating in one run.
 
 The network is the paper's for CIFAR-10, on noise. The tutorial's loop is a `DataLoader`, float32,
-maps first, eager, a loss printed each step. On a GPU also: the share of the rate at which it
-multiplies large bf16 matrices. Then what a stop and a resumption cost, and how long the recheck of
-a hundred runs without data takes beside one of ten.
+maps first, eager, a loss printed each step. On a GPU also: our step without a CUDA graph and
+compiled, and the share of the rate at which the GPU multiplies large bf16 matrices. Then several
+processes at once on the device, and, on a CPU, what a stop and a resumption cost, and how long the
+recheck of a hundred runs without data takes beside one of ten.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,9 +42,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     best = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=best)
-    device = torch.device(parser.parse_args().device)
+    parser.add_argument("--alone", action="store_true", help="one of the processes at once")
+    options = parser.parse_args()
+    device = torch.device(options.device)
     steps = 5 if device.type == "cpu" else 200
+    if options.alone:
+        one_of_several(device, steps)
+        return
     step_against_a_tutorial(device, steps)
+    several_at_once(device)
     if device.type == "cpu":
         resumption(device)
         recheck()
@@ -53,19 +62,26 @@ def step_against_a_tutorial(device: torch.device, steps: int) -> None:
     shape = (steps * BATCH, 3, 32, 32)
     images = random.standard_normal(shape, dtype=np.float32)
     labels = random.integers(0, 10, len(images)).astype(np.uint8)
-    both = {"tutorial": tutorial(images, labels, device), "ours": ours(images, labels, device)}
-    rates: dict[str, list[float]] = {name: [] for name in both}
+    ways = {"tutorial": tutorial(images, labels, device), "ours": ours(images, labels, device)}
+    if device.type == "cuda":
+        ways["without a graph"] = ours(images, labels, device, graphed=False)
+        try:
+            ways["compiled"] = ours(images, labels, device, compiled=True)
+        except RuntimeError as error:  # such as a machine without a C compiler
+            say(f"nothing can be compiled here: {str(error).splitlines()[0]}")
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(ROUNDS + 1):
-        for name, epoch in both.items():
+        for name, epoch in ways.items():
             seconds = timed(epoch, device)
             if number:  # the first round warms up
                 rates[name].append(len(images) / seconds)
         say(f"round {number} of {ROUNDS}")
-    ratios = [mine / its for mine, its in zip(rates["ours"], rates["tutorial"], strict=True)]
-    say(
-        f"training step / tutorial's loop = {statistics.median(ratios):.2f} times the images a "
-        f"second (median of {ROUNDS}, {min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    for name in ways.keys() - {"tutorial"}:
+        ratios = [mine / its for mine, its in zip(rates[name], rates["tutorial"], strict=True)]
+        say(
+            f"{name} / tutorial's loop = {statistics.median(ratios):.2f} times the images a "
+            f"second (median of {ROUNDS}, {min(ratios):.2f} to {max(ratios):.2f})"
+        )
     if device.type == "cuda":
         operations = 3 * 2 * 222.5e6 * statistics.median(rates["ours"])
         say(f"{statistics.median(rates['ours']):.0f} images a second")
@@ -93,13 +109,24 @@ def tutorial(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Ca
     return epoch
 
 
-def ours(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Callable[[], object]:
+def ours(
+    images: np.ndarray,
+    labels: np.ndarray,
+    device: torch.device,
+    *,
+    graphed: bool = True,
+    compiled: bool = False,
+) -> Callable[[], object]:
     """Return an epoch of the CIFAR-10 arm's steps, without the evaluation."""
     recipe = ARMS["cifar10"].recipe
     few = Images(images, labels, images[:BATCH], labels[:BATCH], 10, "noise")
     with training.backends(recipe):
         prepared = Training(recipe, 0, few, device)
+        if compiled:
+            prepared.network.compile()
         prepared.set_rate(1.0)
+        if not graphed:
+            prepared.graph = None
 
     def epoch() -> None:
         with training.backends(recipe):
@@ -107,6 +134,44 @@ def ours(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Callab
             prepared.train_epoch(0, lambda share: None)
 
     return epoch
+
+
+def several_at_once(device: torch.device) -> None:
+    """Time one to four processes that train on the device at once."""
+    command = [sys.executable, __file__, "--device", device.type, "--alone"]
+    alone = 0.0
+    for count in range(1, 1 + (4 if device.type == "cuda" else 2)):
+        environment = {**os.environ}
+        if device.type == "cpu":
+            environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // count))
+        processes = [
+            subprocess.Popen(  # noqa: S603 - this file
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(count)
+        ]
+        pipes = [(process.stdin, process.stdout) for process in processes]
+        for _, told in pipes:
+            assert told is not None
+            told.readline()  # it is ready
+        for asked, _ in pipes:
+            assert asked is not None
+            asked.close()  # it begins
+        rate = sum(float(told.readline()) for _, told in pipes if told is not None)
+        for process in processes:
+            process.wait()
+        alone = alone or rate
+        say(f"{count} at once = {rate / alone:.2f} times the images a second of one")
+
+
+def one_of_several(device: torch.device, steps: int) -> None:
+    """Say that all is ready, wait, train, and say how many images a second that were."""
+    noise = np.random.default_rng(0).standard_normal((steps * BATCH, 3, 32, 32), dtype=np.float32)
+    epoch = ours(noise, np.zeros(len(noise), dtype=np.uint8), device)
+    epoch()
+    say("ready")
+    sys.stdin.read()
+    say(f"{ROUNDS * len(noise) / timed(lambda: [epoch() for _ in range(ROUNDS)], device)}")
 
 
 def timed(operation: Callable[[], object], device: torch.device) -> float:
