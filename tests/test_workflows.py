@@ -262,7 +262,9 @@ def test_other_versions_are_tried_beside_the_tree(tree: Path, target: str, lock:
 
 def test_the_latest_release_comes_after_the_lock_and_before_the_claims(tree: Path) -> None:
     called = make(tree, "latest")
-    (upgraded,) = [n for n, call in enumerate(called) if call.endswith("--upgrade torch torchvision")]
+    (upgraded,) = [
+        n for n, call in enumerate(called) if call.endswith("--upgrade torch torchvision")
+    ]
     assert all("install" in call for call in called[1:upgraded])
     assert len(called[1:upgraded]) == 2
     assert [call.split()[:2] for call in called[upgraded + 1 :]] == [["pytest", "claims"]]
