@@ -245,10 +245,11 @@ def make(tree: Path, target: str, **variables: str) -> list[str]:
     [("oldest", "requirements.oldest.lock"), ("latest", "requirements.lock")],
 )
 def test_other_versions_are_tried_beside_the_tree(tree: Path, target: str, lock: str) -> None:
-    for told in ("first", "second"):
-        (tree / "claims" / "topic.py").write_text(told)
+    for topic in ("old.py", "new.py"):
+        (tree / "claims" / topic).write_text("")
         called = make(tree, target)
-        assert (tree / "build" / target / "claims" / "topic.py").read_text() == told
+        assert [path.name for path in (tree / "build" / target / "claims").iterdir()] == [topic]
+        (tree / "claims" / topic).unlink()
     assert (tree / "results" / "verdicts.json").read_text() == "committed\n"
     assert (tree / "build" / target / "results" / "verdicts.json").read_text() == "judged\n"
     assert not (tree / ".venv").exists()
