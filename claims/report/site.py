@@ -249,7 +249,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
         section="figures.html",
         figures=explaining,
     )
-    drawn = [*explaining, *heads, *(figure for figure in of_training.values() if figure)]
+    drawn = [*explaining, *heads, *(one for one in of_training.values() if one)]
     drawn += [figure for page in arms for figure in page.figures]
     for figure in {figure.name: figure for figure in drawn}.values():
         for theme in drawing.THEMES:
