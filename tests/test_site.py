@@ -401,10 +401,10 @@ def test_every_line_of_a_document_is_accounted_for(document: Document) -> None:
     (table,) = with_class(pages()[f"documents/{document.key}.html"], "lines")
     found: set[object] = set()
     for row in table.iterfind("tbody/tr"):
-        where = places_of(document, said(row[0]))
-        assert not found & where
-        found |= where
-        claims = {id_ for place in where for id_ in citing.get(place, [])}
+        spot = places_of(document, said(row[0]))
+        assert not found & spot
+        found |= spot
+        claims = {id_ for place in spot for id_ in citing.get(place, [])}
         listed = [link.attrib["href"] for link in row[1].iter("a")]
         assert listed == [f"../claims/{id_}.html" for id_ in ENTRIES if id_ in claims]
         verdicts = [ENTRIES[id_]["observed"] for id_ in claims]
@@ -412,7 +412,7 @@ def test_every_line_of_a_document_is_accounted_for(document: Document) -> None:
         if not claims:
             assert {said(row[1])} == {
                 f"not checkable: {reason_of(document, place)}"
-                for place in where - document.blank_lines
+                for place in spot - document.blank_lines
             }
     assert found | document.blank_lines == set(document.locators or range(1, document.lines + 1))
     coloured = [row for row in table.iterfind("tbody/tr") if row.attrib["class"]]
@@ -585,10 +585,11 @@ class Making:
             Document("paper", text, locators=("4.2", "5")),
         )
         put(module, "SUITE", Made("", self.folder, (), cited, self.folder, closing=text))
-        put(module.figures, "FIGURES", (Figure("one", text, ("a/true",), never, lambda: text),))
-        put(module.drawing, "svg", lambda draw, theme: "<svg/>")
-        put(module.training, "heads", lambda directory: ())
-        put(module.training, "page", lambda arm, entries, directory: arm_page(text))
+        figure = Figure("one", text, ("a/true",), never, lambda: text)
+        put("claims.report.figures.FIGURES", (figure,))
+        put("claims.report.drawing.svg", lambda draw, theme: "<svg/>")
+        put("claims.report.training.heads", lambda directory: ())
+        put("claims.report.training.page", lambda arm, entries, directory: arm_page(text))
         put(module, "ARMS", {"arm": None})
         entries = entries_of(text, case)
         before = [one | {"conditions": [f"{text} before"]} for one in entries[1:]]
