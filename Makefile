@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+LOCK ?= requirements.lock
+FIRST ?= 0
 ROUNDS ?= 30
 # Two processes where there are two cores; more would only import PyTorch more often.
 WORKERS ?= $(if $(filter-out 1,$(CORES)),2,0)
@@ -16,11 +18,11 @@ export OMP_NUM_THREADS ?= 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): $(LOCK) pyproject.toml
 	@$(PYTHON) claims/environment.py $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),-q) \
-	    --require-hashes -r requirements.lock
+	    --require-hashes -r $(LOCK)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q \
 	    --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -36,10 +38,25 @@ test: $(READY) ## all tests, and every claim under every fault
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --flips
 	@$(BIN)/pytest tests -q -n $(WORKERS)
 
-soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from each of ROUNDS=30 seeds
-	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak 0 --whole-grids
-	@for seed in $$(seq 1 $(ROUNDS)); do \
-	    $(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak $$seed || exit 1; done
+# A folder of its own, since a run writes the versions that it judged with into results/verdicts.json.
+oldest: ## claims, with the oldest versions that pyproject.toml admits, in build/oldest
+	@$(call copied,build/$@)
+	@$(MAKE) --no-print-directory -C build/$@ claims VENV=.venv LOCK=requirements.oldest.lock
+
+latest: ## claims, with the latest release of PyTorch, in build/latest
+	@$(call copied,build/$@)
+	@$(MAKE) --no-print-directory -C build/$@ .venv/ready VENV=.venv
+	@build/$@/.venv/bin/python -m pip install --disable-pip-version-check $(if $(CI),-q) \
+	    --upgrade torch torchvision
+	@$(MAKE) --no-print-directory -C build/$@ claims VENV=.venv
+
+copied = mkdir -p $(1) && rm -rf $(1)/claims $(1)/nin_ref $(1)/results && \
+    cp -Rp Makefile README.md LICENSE pyproject.toml requirements*.lock claims nin_ref results $(1)
+
+soak: $(READY) ## the whole grids of cases, then 1000 drawn cases from ROUNDS=30 seeds after FIRST=0
+	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --soak $(FIRST) --whole-grids
+	@for round in $$(seq 1 $(ROUNDS)); do $(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" \
+	    --soak $$(($(FIRST) + round)) || exit 1; done
 
 data: $(READY) ## download CIFAR-10, CIFAR-100 and MNIST, into NIN_DATA or a cache folder
 	@$(BIN)/python -m nin_ref.data
@@ -76,13 +93,14 @@ bench: $(READY) ## how fast the suite is, as ratios measured side by side
 mutation: $(READY) ## change the code in one place at a time: some test must fail (ten minutes)
 	@$(BIN)/python tests/mutation.py
 
-lint: $(READY) ## ruff and mypy, both strict
+lint: $(READY) ## ruff, mypy and zizmor (workflows), all strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/zizmor --offline --quiet --persona auditor --strict-collection .github
 
 clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test soak data reproduce recheck measure coverage-of-documents report report-check crate bench mutation lint clean
+.PHONY: help quick claims test oldest latest soak data reproduce recheck measure coverage-of-documents report report-check crate bench mutation lint clean
