@@ -37,10 +37,11 @@ from claims._residual import (
     side_by_side,
     width_of,
 )
-from claims.awaited import awaited
 from claims.checks import same
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample, Subject
 from claims.core.verdict import Holds, HoldsIf, Refuted
+from claims.trained import trained
+from claims.training.rules import AllOf, MeanAbove, MeanBelow
 
 # Paths: counted on blocks -------------------------------------------------------------------------
 
@@ -317,26 +318,45 @@ def jacobian_is_the_sum_over_paths(blocks: Blocks, c: Series) -> None:
 
 # What only training decides -----------------------------------------------------------------------
 
-trained = (
-    awaited(
+ONE_BLOCK = "median rise of test error by a deleted block"
+
+TRAINED = (
+    trained(
         "residual-paths/votes-on-after-a-block-is-deleted",
         says="As a vote does without one voter, a trained residual network does without any one "
         "block that keeps the size of its maps, which a plain network does not.",
         cites=["003:92"],
-        needs="for 5 runs of each the median rise of the test error over the blocks deleted one by "
-        "one: holds if it is below 5 points in residual-56 and above 30 in plain-56 in every run",
-        arms={"residual-56": 5, "plain-56": 5},
+        # Both intervals reach as far from the mean as the outermost of five runs usually lies.
+        rule=AllOf(
+            (
+                MeanBelow("residual-56", 5.0, quantity=ONE_BLOCK, seeds=5),
+                MeanAbove("plain-56", 30.0, quantity=ONE_BLOCK, seeds=5),
+            )
+        ),
         reading_of=VOTE,
     ),
-    awaited(
+    trained(
         "residual-paths/loses-slowly-as-blocks-are-deleted",
         says="As a vote loses little by little with its voters, the test error of a trained "
         "residual network rises smoothly with the number of blocks that are deleted.",
         cites=["003:92"],
-        needs="for 5 runs of residual-56, 20 draws of 1 to 10 deleted blocks: Spearman's "
-        "correlation of number and error above 0.9, and no step from one number to the next above "
-        "a third of the whole rise",
-        arms={"residual-56": 5},
+        # 20 draws of 1 to 10 deleted blocks.
+        rule=AllOf(
+            (
+                MeanAbove(
+                    "residual-56",
+                    0.9,
+                    quantity="correlation of the number of deleted blocks and the error",
+                    seeds=5,
+                ),
+                MeanBelow(
+                    "residual-56",
+                    1 / 3,
+                    quantity="largest step of error by deleted blocks as a share of the whole rise",
+                    seeds=5,
+                ),
+            )
+        ),
         reading_of=VOTE,
     ),
 )

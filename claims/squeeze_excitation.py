@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from claims._blocks import BLOCKS, Blocks, altered, built_otherwise, forwarded
-from claims.awaited import awaited
 from claims.cases import Convolution, integers, wide
 from claims.checks import Array, close, differs, same
 from claims.core.claim import PROOF, Claim, Fault, Proof, Sample
@@ -23,7 +22,7 @@ from claims.faults import operators as faults
 from claims.faults.formulas import formula
 from claims.subjects import FORMULAS, MODELS, OPERATORS, Formulas, Models
 from claims.trained import trained
-from claims.training.rules import Lower
+from claims.training.rules import AllOf, Lower, MeanAbove
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -736,15 +735,18 @@ def largest_gate_has_largest_share(blocks: Blocks, c: Images) -> None:
 # What only training decides -----------------------------------------------------------------------
 
 TRAINED = (
-    awaited(
+    trained(
         "squeeze-excitation/channels-contribute-differently",
         says="The channels of a trained network contribute differently to what it says: without "
         "some of them the error rises more than without others of the same layer.",
         cites=["003:81"],
-        needs="for 5 seeds of trunk: each channel of each layer set to its mean in turn, the rise "
-        "of the error on one half of the test images against that on the other half; Spearman's "
-        "correlation over the channels, t-test over seeds, above 0.3 it holds",
-        arms={"trunk": 5},
+        # Each channel set to its mean in turn; where they do not differ, nothing correlates.
+        rule=MeanAbove(
+            "trunk",
+            0.3,
+            quantity="correlation of the rises of error by channel between halves of the images",
+            seeds=5,
+        ),
     ),
     trained(
         "squeeze-excitation/channel-weights-lower-the-error",
@@ -753,15 +755,22 @@ TRAINED = (
         cites=["003:81"],
         rule=Lower("trunk-squeeze-excitation", "trunk", seeds=5),
     ),
-    awaited(
+    trained(
         "squeeze-excitation/gates-rank-channels-by-importance",
         says="In a trained network the gates rank the channels by importance: without the tenth of "
         "the channels that have the lowest mean gates the error rises less than without a random "
         "tenth, and more without the tenth with the highest.",
         cites=["003:87"],
-        needs="for 5 seeds of trunk-squeeze-excitation: the rise of the test error, paired t-tests "
-        "over seeds of lowest against random and of random against highest, both beyond 0.3 points",
-        arms={"trunk-squeeze-excitation": 5},
+        # The differences are those within a run, so both tests are paired over the seeds.
+        rule=AllOf(
+            tuple(
+                MeanAbove("trunk-squeeze-excitation", 0.3, quantity=difference, seeds=5)
+                for difference in (
+                    "rise of test error by random channels beyond that by low gates",
+                    "rise of test error by high gates beyond that by random channels",
+                )
+            )
+        ),
         reading_of=IMPORTANCE,
     ),
 )

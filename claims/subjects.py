@@ -202,20 +202,6 @@ class Evidence:
 
     directory: Path
 
-    def await_runs(self, arms: Mapping[str, int]) -> NoReturn:
-        """Say how many of the runs that a claim needs are there; `arms` gives the number of seeds.
-
-        Raises:
-            InsufficientEvidenceError: always, until decision rules judge complete runs.
-        """
-        counts = []
-        for arm, seeds in arms.items():
-            paths = [
-                self.directory / "runs" / arm / str(seed) / "run.json" for seed in range(seeds)
-            ]
-            counts.append(f"{sum(path.is_file() for path in paths)} of {seeds} runs of {arm}")
-        raise InsufficientEvidenceError(", ".join(counts))
-
     def values(self, needed: Mapping[str, Sequence[str]]) -> Values:
         """Return quantities of all valid runs, by quantity, arm and seed.
 
@@ -223,7 +209,7 @@ class Evidence:
         and does not count.
 
         Raises:
-            UnavailableError: if a run is damaged.
+            UnavailableError: if a run, or what it was examined for, is damaged.
         """
         from claims.training import quantities, runs
 

@@ -61,6 +61,13 @@ def trained(
     return claim
 
 
+def declared_rules() -> dict[str, Rule]:
+    """Return the rules of all training claims of the suite, by the claims' ids."""
+    from claims.suite import SUITE
+
+    return {id_: RULES[id_] for id_ in SUITE.claims() if id_ in RULES}
+
+
 def runs_with(name: str, values: Values) -> Fault[Evidence]:
     """Return synthetic runs, as `values[quantity][arm][seed]`, in the place of the real ones."""
 

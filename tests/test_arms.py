@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from claims.training import runs
-from claims.training.arms import ARMS, FULL, HEADS, SHORT_VARIANTS, TRICKS
+from claims.training.arms import ARMS, FULL, HEADS, SHORT_VARIANTS, STARTS, TRICKS
 from nin_ref import networks
 from nin_ref.training import Recipe
 
@@ -165,3 +165,24 @@ def test_the_handwritten_network_trains_as_fixed_before_its_first_run() -> None:
     assert (recipe.epochs, recipe.mirror, recipe.crop) == (40, True, 0)
     assert (recipe.bias_rate, recipe.last_layer_rate, recipe.weight_decay) == (1.0, 1.0, 0.0)
     assert ARMS["handwritten"].on_cpu
+
+
+def test_repairs_change_what_they_name_and_train_as_long() -> None:
+    start = ARMS["cifar10-start"].recipe
+    changes = {
+        name: {
+            field: value
+            for field, value in dataclasses.asdict(ARMS[f"cifar10{name}-start"].recipe).items()
+            if value != getattr(start, field)
+        }
+        for name in STARTS
+    }
+    assert changes == {
+        "": {},
+        "-tf32": {"precision": "tf32"},
+        "-inverted-average": {"options": {"dropout": "inverted", "second_pool": "average"}},
+        "-warm-up": {"learning_rate": 0.05, "phases": ((1, 0.1), (1, 0.5), (6, 1.0))},
+        "-small-first-weights": {"initial_deviations": (0.01, 0.05)},
+        "-no-last-relu": {"options": {"last_relu": False}},
+    }
+    assert {ARMS[f"cifar10{name}-start"].recipe.epochs for name in STARTS} == {8}

@@ -20,8 +20,8 @@ from matplotlib.text import Text
 
 from claims.core import results
 from claims.report import figures
-from claims.report.drawing import DARK, LIGHT, THEMES, Theme, svg
-from claims.report.figures import FIGURES, Figure
+from claims.report.drawing import DARK, LIGHT, THEMES, Figure, Theme, svg
+from claims.report.figures import FIGURES
 from claims.suite import SUITE
 
 ENTRIES = results.read(SUITE.verdicts)

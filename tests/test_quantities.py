@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from claims.training import quantities
+from claims.training import examine, quantities
+from claims.training.examinations import FALL, NUMBERS, QUARTERS
 from claims.training.quantities import time_to, value
+from claims.training.rules import NOT_EXAMINED
 from claims.training.runs import ROW, Run
 
 LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], np.uint8)
@@ -43,7 +45,7 @@ def a_run(
         for epoch in range(epochs)
     ]
     predictions = {name: wrong(number) for name, number in (errors or {}).items()}
-    return Run(Path("nowhere"), {"seconds": list(seconds)}, curve, [], predictions)
+    return Run(Path("nowhere/runs/tiny/0"), {"seconds": list(seconds)}, curve, [], predictions)
 
 
 # Numbers at the end of training -------------------------------------------------------------------
@@ -173,7 +175,7 @@ def test_runs_that_cross_in_the_same_epoch_have_times_with_a_spread() -> None:
     assert times == sorted(times, reverse=True)  # type: ignore[type-var]
     assert len(set(times)) == 4
     assert times[0] == 3
-    assert all(time is not None and 2 < time <= 3 for time in times)
+    assert all(isinstance(time, float) and 2 < time <= 3 for time in times)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +191,24 @@ def test_runs_that_cross_in_the_same_epoch_have_times_with_a_spread() -> None:
 def test_a_quantity_that_does_not_exist_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"^there is no quantity '{name}' of a run$"):
         value(name, a_run(errors={"test": 3}), LABELS)
+
+
+def test_a_number_of_an_examination_is_that_of_the_examined_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = a_run(errors={"test": 3})
+    assert value(FALL, run, LABELS) == NOT_EXAMINED
+    monkeypatch.setattr(examine, "numbers", lambda one: {FALL: 0.25} if one is run else {})
+    assert value(FALL, run, LABELS) == 0.25
+    assert value(QUARTERS, run, LABELS) == NOT_EXAMINED
+    found = {"tiny": {0: (run, LABELS), 4: (a_run(errors={"test": 3}), LABELS)}}
+    assert quantities.values({FALL: ["tiny"]}, found) == {
+        FALL: {"tiny": {0: 0.25, 4: NOT_EXAMINED}}
+    }
+
+
+def test_no_quantity_has_the_name_of_another() -> None:
+    assert quantities.QUANTITIES.keys().isdisjoint(NUMBERS)
 
 
 def test_every_listed_quantity_is_a_number() -> None:

@@ -24,8 +24,9 @@ from claims import trained
 from claims.core import results as verdicts
 from claims.core.judge import judge
 from claims.subjects import RUNS, Evidence
-from claims.training import recheck, rules, runs
+from claims.training import examinations, examine, recheck, rules, runs
 from claims.training.arms import ARMS, Arm, changed
+from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUARTERS, TOP
 from claims.training.recheck import Report
 from claims.training.rules import MeanAbove
 from nin_ref import data, training
@@ -34,11 +35,13 @@ from nin_ref.training import Images, Recipe
 OTHER = "tiny-without-dropout"
 TRACES = {name: [2.0 + number, 1.5] for number, name in enumerate(("tiny", OTHER))}
 HOLDING, REFUTED, OPEN, LACKING = "a/holds", "a/is-refuted", "a/is-open", "a/lacks-runs"
+CLOSER = "b/looks-closer"
 RULES = {
     HOLDING: MeanAbove("tiny", -1000.0, seeds=2),
     REFUTED: MeanAbove(OTHER, 1000.0, seeds=2),
     OPEN: MeanAbove("tiny", 50.0, seeds=2, alpha=1e-9),
     LACKING: MeanAbove("tiny", 50.0, seeds=3),
+    CLOSER: MeanAbove("tiny", 0.0, quantity=FALL, seeds=2),
 }
 
 
@@ -73,7 +76,7 @@ def entry(id_: str) -> verdicts.Entry:
     return verdicts.entry(claim, judge(claim, replaced={RUNS.name: Evidence(GOOD[0])}), [])
 
 
-DECLARED = recheck.declared_rules
+DECLARED = trained.declared_rules
 GOOD: list[Path] = []  # where the untouched results of this module are
 
 
@@ -108,11 +111,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                     warn=pytest.fail,
                     report=lambda progress, share: None,
                 )
+        # For class maps to find quarters in, and few enough to do so again and again.
+        for name, number in (("MOSAICS", 60), ("COVERED", 60)):
+            patched.setattr(examinations, name, number)
+        patched.setattr(trained, "declared_rules", lambda: RULES)
+        examine.main(["--results", str(results)])
         with pytest.MonkeyPatch.context() as briefly:
             briefly.setattr(trained, "RULES", {})
             entries = {id_: entry(id_) for id_ in RULES}
         verdicts.write(results / "verdicts.json", verdicts.dump(entries))
-        patched.setattr(recheck, "declared_rules", lambda: RULES)
         for module, name in ((training, "train"), (recheck, "first_losses")):
             patched.setattr(module, name, once(getattr(module, name)))
         yield
@@ -142,7 +149,7 @@ def results(tmp_path: Path) -> Path:
 def checked(results: Path) -> Report:
     """Recheck with all layers."""
     report = Report()
-    recheck.with_data(recheck.without_data(results, report), 1e6, report)
+    recheck.with_data(recheck.without_data(results, report), 1e6, 1e6, report)
     return report
 
 
@@ -163,13 +170,15 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      4 records and curves",
         "      4 weights, present or rightly absent",
         "      1 comparisons of all runs with each other",
+        "      1 examinations by digests and accuracy",
         "      1 rules.json",
         "      1 traces.json",
-        "      4 verdicts",
+        "      5 verdicts",
         "      4 data sets",
         "      4 first steps",
         "      1 predictions by stored weights",
         "      4 whole runs, trained again",
+        "      1 examinations, computed again",
         "0 problems, 0 notes",
     ]
 
@@ -181,7 +190,7 @@ def test_no_runs_are_no_problem_but_rules_are_checked(tmp_path: Path) -> None:
     assert found.checked["rules.json"] == 1
     assert [problem.split()[:3] for problem in found.problems] == [
         [id_, "is", "undecided"] for id_ in (HOLDING, REFUTED)
-    ] + [[f"{id_}:", "verdicts.json", "says"] for id_ in (OPEN, LACKING)]
+    ] + [[f"{id_}:", "verdicts.json", "says"] for id_ in (OPEN, LACKING, CLOSER)]
 
 
 def test_runs_that_take_long_are_not_trained_again(
@@ -191,6 +200,16 @@ def test_runs_that_take_long_are_not_trained_again(
     said = capsys.readouterr().out
     assert "trained again" not in said
     assert "    4 whole: training takes 0.001 s or longer\n" in said
+
+
+def test_examinations_that_take_long_are_not_computed_again(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--replay-seconds", "0.001", "--examine-seconds", "0.001"]
+    assert recheck.main(["--results", str(results), *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "computed again" not in said
+    assert "    1 examinations: computing them takes 0.001 s or longer\n" in said
 
 
 def test_without_the_data_the_other_layers_do_their_part(
@@ -227,9 +246,11 @@ def record_of(run: Path) -> dict[str, Any]:
 
 
 def put_record(run: Path, record: dict[str, Any]) -> None:
-    """Write a record with its digest made to fit, as runs are written."""
+    """Write a record with its digest made to fit, as runs are written; its examination likewise."""
     record["digest"] = runs.record_digest(record)
     (run / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    if (run.parents[2] / "examined" / run.parent.name / f"{run.name}.json").exists():
+        with_examination(run=record["digest"])(run.parents[2])
 
 
 def put_file(run: Path, name: str, content: bytes) -> None:
@@ -445,6 +466,41 @@ def results_of_another_arm(results: Path) -> None:
     shutil.rmtree(results / "runs" / "tiny" / "1")
 
 
+def with_examination(**fields: Any) -> Change:
+    """Change fields of the examination of tiny/0, with the digest made to fit."""
+
+    def change(results: Path) -> None:
+        path = results / "examined" / "tiny" / "0.json"
+        record = json.loads(path.read_bytes())
+        for name, value in fields.items():
+            record[name] = record[name] | value if isinstance(value, dict) else value
+        record["digest"] = runs.record_digest(record)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+
+    return change
+
+
+def another_seed_examined(results: Path) -> None:
+    """Let the other run keep weights and their examination, of the wrong run."""
+    folder = results / "examined" / "tiny"
+    shutil.copy(folder / "0.json", folder / "1.json")
+
+
+def examined_without_weights(results: Path) -> None:
+    run = results / "runs" / "tiny" / "1"
+    another_seed_examined(results)
+    record = json.loads((results / "examined" / "tiny" / "1.json").read_bytes())
+    record |= {"seed": 1, "run": record_of(run)["digest"]}
+    record["digest"] = runs.record_digest(record)
+    path = results / "examined" / "tiny" / "1.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def examination_spaced(results: Path) -> None:
+    path = results / "examined" / "tiny" / "0.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed":  0'))
+
+
 FIRST = "features.0.0.weight"
 FAULTS: dict[str, tuple[Change, str]] = {
     "a file among arms": (emptied("runs/notes.txt"), "runs/notes.txt is no arm"),
@@ -597,7 +653,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "no verdicts": (emptied("verdicts.json"), "verdicts.json is damaged"),
     "a verdict less": (
         with_file("verdicts.json", lambda content: content["claims"].pop()),
-        f"verdicts.json has no verdict of {LACKING}",
+        f"verdicts.json has no verdict of {CLOSER}",
     ),
     "another verdict": (
         with_entry(OPEN, observed="refuted"),
@@ -614,6 +670,58 @@ FAULTS: dict[str, tuple[Change, str]] = {
             lambda content: content["claims"][0]["numbers"]["tiny"].update(estimate=40.0),
         ),
         f"{HOLDING}: verdicts.json says estimate 40.0, the runs give",
+    ),
+    "an examination of no run": (
+        emptied("examined/tiny/7.json"),
+        "examined/tiny/7.json is no examination of a sound run",
+    ),
+    "a file among examinations": (
+        emptied("examined/notes.txt"),
+        "examined/notes.txt is no examination of a sound run",
+    ),
+    "an arm that is none among them": (
+        emptied("examined/huge/0.json"),
+        "examined/huge is no examination of a sound run",
+    ),
+    "an empty examination": (
+        emptied("examined/tiny/0.json"),
+        "examination tiny/0.json is damaged (JSONDecodeError",
+    ),
+    "a damaged examination decides nothing": (
+        emptied("examined/tiny/0.json"),
+        f"{CLOSER} cannot be decided: examination tiny/0.json is damaged",
+    ),
+    "the examination of another run": (
+        another_seed_examined,
+        "examination tiny/1.json is not valid: it says that it is of tiny/0",
+    ),
+    "an examination without weights": (
+        examined_without_weights,
+        "run tiny/1 has an examination and no weights",
+    ),
+    "layout of an examination": (
+        examination_spaced,
+        "the examination of run tiny/0 is not laid out as they are written",
+    ),
+    "markup in an examination": (
+        with_examination(command=["<b>"]),
+        "the examination of run tiny/0 has the text '<b>', with signs that none has",
+    ),
+    "another accuracy": (
+        with_examination(numbers={ACCURACY: 99.0}),
+        "the examination of run tiny/0 has an accuracy of 99.00 %, the predictions of the run ",
+    ),
+    "another fall": (
+        with_examination(numbers={FALL: 0.5}),
+        f"run tiny/0: its {FALL} is said to be 0.5, and from its weights it is ",
+    ),
+    "a number of another examination": (
+        with_examination(numbers={QUARTERS: 50.0}),
+        f"run tiny/0: its {QUARTERS} is said to be 50.0, and from its weights it is ",
+    ),
+    "numbers of another network": (
+        with_examination(numbers={ONE_BLOCK: 50.0}),
+        "run tiny/0 cannot be examined as it is said to have been: a network with layer1, blocks, ",
     ),
     "other weights": (
         with_weights(lambda weights: weights[FIRST].neg_()),
@@ -698,8 +806,11 @@ def test_a_stale_run_is_no_problem_but_counts_for_no_verdict(
     found = checked(results)
     (note,) = found.notes
     assert note.startswith(f"run tiny/0 is stale and does not count: {reason}")
-    assert found.unchecked == {"further: stale runs": 1}
-    assert len(found.problems) == 3
+    assert found.unchecked == {
+        "further: stale runs": 1,
+        "further: examinations of runs that do not count": 1,
+    }
+    assert len(found.problems) == 4
     assert f"{HOLDING} is undecided by the runs (1 of 2 runs of tiny)" in found.problems[0]
 
 
@@ -954,6 +1065,22 @@ def weights_edited_to_fit(chance: random.Random, results: Path) -> None:
     put_weights(run, edited_weights(chance, run))
 
 
+def examination_edited(chance: random.Random, results: Path) -> None:
+    path = results / "examined" / "tiny" / "0.json"
+    record = json.loads(path.read_bytes())
+    name = chance.choice(sorted(record))
+    record[name] = edited(chance, record[name])
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def examination_edited_to_fit(chance: random.Random, results: Path) -> None:
+    path = results / "examined" / "tiny" / "0.json"
+    numbers = json.loads(path.read_bytes())["numbers"]
+    name = chance.choice([FALL, TOP])
+    by = NUMBERS[name].tolerance * chance.choice([-1, 1]) * 10 ** chance.uniform(0.1, 2)
+    with_examination(numbers={name: numbers[name] + by})(results)
+
+
 def run_copied_to_fit(chance: random.Random, results: Path) -> None:
     """Put a run under another seed of its arm, new or in the place of the run there."""
     source = chance.choice([f"tiny/{seed}" for seed in (0, 1)] + [f"{OTHER}/0", f"{OTHER}/1"])
@@ -983,6 +1110,7 @@ FOUND_WITHOUT_DATA: dict[str, Tamper] = {
     "predictions edited": predictions_edited,
     "weights edited": weights_edited,
     "run copied, seed and digests made to fit": run_copied_to_fit,
+    "examination edited": examination_edited,
 }
 FOUND_WITH_DATA: dict[str, Tamper] = {
     "curve edited, digests made to fit": curve_edited_to_fit,
@@ -990,6 +1118,7 @@ FOUND_WITH_DATA: dict[str, Tamper] = {
     "predictions edited, digests and error made to fit": predictions_edited_to_fit,
     "weights edited, digests made to fit": weights_edited_to_fit,
     "runs exchanged, seeds and digests made to fit": runs_exchanged_to_fit,
+    "examination edited, digest made to fit": examination_edited_to_fit,
 }
 TAMPERS = 200
 
@@ -1007,7 +1136,7 @@ def test_random_tampers_are_found(tmp_path: Path) -> None:
         sound = recheck.without_data(results, report)
         if not report.problems and not report.notes:
             late.append(name)
-            recheck.with_data(sound, 1e6, report)
+            recheck.with_data(sound, 1e6, 1e6, report)
             if not report.problems:
                 missed.append(f"{number}: {name}")
         shutil.rmtree(results)

@@ -23,12 +23,12 @@ from scipy import stats
 from claims.core import results as verdicts
 from claims.core.suite import UnavailableError
 from claims.report import training as report
-from claims.report.drawing import DARK, LIGHT, Theme, svg
+from claims.report.drawing import DARK, LIGHT, Figure, Theme, svg
 from claims.report.training import comparison, curves, heads, in_words, mean_interval, page, table
 from claims.suite import SUITE
+from claims.trained import declared_rules
 from claims.training import runs
 from claims.training.arms import ARMS
-from claims.training.recheck import declared_rules
 from claims.training.rules import MeanAbove, Reaches
 from nin_ref.training import Recipe
 
@@ -121,13 +121,13 @@ def put(
         (folder / "run.json").write_text(json.dumps(record))
 
 
-def drawing(figure: report.Figure | None) -> Any:
+def drawing(figure: Figure | None) -> Any:
     """Return a figure as it is before it becomes SVG."""
     assert figure is not None
     return figure.draw(LIGHT)
 
 
-def lines(figure: report.Figure | None, place: int = 0) -> dict[str, list[tuple[Any, Any]]]:
+def lines(figure: Figure | None, place: int = 0) -> dict[str, list[tuple[Any, Any]]]:
     """Return the points of the lines of one part of a figure, by what the legend calls them."""
     found: dict[str, list[tuple[Any, Any]]] = {}
     for line in drawing(figure).axes[place].get_lines():
@@ -136,23 +136,23 @@ def lines(figure: report.Figure | None, place: int = 0) -> dict[str, list[tuple[
     return found
 
 
-def across(figure: report.Figure | None, label: str, place: int = 0) -> list[float]:
+def across(figure: Figure | None, label: str, place: int = 0) -> list[float]:
     """Return the horizontal places of all that the legend calls so, from left to right."""
     return sorted(x for xs, _ in lines(figure, place)[label] for x in xs)
 
 
-def intervals(figure: report.Figure | None, place: int = 0) -> list[tuple[float, float]]:
+def intervals(figure: Figure | None, place: int = 0) -> list[tuple[float, float]]:
     """Return the intervals of one part of a figure, from top to bottom."""
     named = lines(figure, place).items()
     drawn = [one for label, those in named if label.startswith("_child") for one in those]
     return [(xs[0], xs[1]) for xs, ys in sorted(drawn, key=lambda one: -one[1][0])]
 
 
-def texts(figure: report.Figure | None, place: int = 0) -> list[str]:
+def texts(figure: Figure | None, place: int = 0) -> list[str]:
     return [text.get_text() for text in drawing(figure).axes[place].texts]
 
 
-def legend(figure: report.Figure | None) -> list[str]:
+def legend(figure: Figure | None) -> list[str]:
     (shown,) = drawing(figure).legends
     return [text.get_text() for text in shown.get_texts()]
 
@@ -773,7 +773,7 @@ def test_figures_are_small_stable_well_formed_pictures_without_scripts(results: 
             ), links
 
 
-def laid_out(figure: report.Figure) -> Any:
+def laid_out(figure: Figure) -> Any:
     """Return a figure as SVG draws it, with everything in its place."""
     drawn: list[Any] = []
 

@@ -18,6 +18,7 @@ import pytest
 from claims.training import rules
 from claims.training.rules import (
     FAMILIES,
+    NOT_EXAMINED,
     Agree,
     AllOf,
     Compared,
@@ -26,6 +27,7 @@ from claims.training.rules import (
     Interaction,
     Lower,
     MeanAbove,
+    MeanBelow,
     NotWorse,
     Outcome,
     RatioBelow,
@@ -43,7 +45,7 @@ from claims.training.rules import (
 )
 
 Runs = Sequence[float | None] | npt.NDArray[np.float64]
-Found = dict[str, dict[str, dict[int, float | None]]]
+Found = dict[str, dict[str, dict[int, rules.Value]]]
 
 FAMILY = "family of the tests"
 
@@ -102,6 +104,9 @@ LOGS = "epochs to training loss 0.5"
         (MeanAbove("a", 76.57), {"a": 77.0}, "holds"),
         (MeanAbove("a", 76.57), {"a": 76.1}, "refuted"),
         (MeanAbove("a", 76.57), {"a": 76.6}, "undecided"),
+        (MeanBelow("a", 5.0), {"a": 4.6}, "holds"),
+        (MeanBelow("a", 5.0), {"a": 5.4}, "refuted"),
+        (MeanBelow("a", 5.0), {"a": 4.9}, "undecided"),
         (Differs("a", "b"), {"a": 10.4, "b": 11.2}, "holds"),
         (Differs("a", "b"), {"a": 11.2, "b": 10.4}, "holds"),
         (Differs("a", "b"), {"a": 10.4, "b": 10.4}, "refuted"),
@@ -198,6 +203,20 @@ def test_the_order_of_the_seeds_is_irrelevant(rule: Single) -> None:
         arm: dict(reversed(list(runs.items()))) for arm, runs in CLEAR["test error"].items()
     }
     assert decide(rule, {"test error": backwards}) == decide(rule, CLEAR)
+
+
+def test_runs_that_are_not_examined_are_there_and_decide_nothing() -> None:
+    runs = values(a=around(10.4), b=around(11.6))
+    runs["test error"]["a"][0] = NOT_EXAMINED
+    decision = decide(Lower("a", "b"), runs)
+    assert (decision.outcome, decision.numbers) == ("undecided", {})
+    examine = ": `python -m claims.training examine`"
+    assert decision.reason == f"8 of 8 runs of b, 8 of 8 runs of a, 7 examined{examine}"
+    del runs["test error"]["b"][2]
+    del runs["test error"]["a"][3]
+    runs["test error"]["a"][8] = NOT_EXAMINED  # further ones are not looked at
+    reason = decide(Lower("a", "b"), runs).reason
+    assert reason == f"7 of 8 runs of b, 7 of 8 runs of a, 6 examined{examine}"
 
 
 def test_rules_together_wait_for_all_runs() -> None:
@@ -316,6 +335,9 @@ def test_a_mean_is_compared_by_students_test() -> None:
         low, high = expected.confidence_interval(0.95)
         assert (decision.numbers["low"], decision.numbers["high"]) == pytest.approx((low, high))
         assert decision.outcome == ("undecided", "holds", "refuted")[side(low, high, 10)]
+        below = decide(MeanBelow("a", 10), values(a=a))
+        assert below.numbers == decision.numbers
+        assert below.outcome == ("undecided", "refuted", "holds")[side(low, high, 10)]
 
 
 def test_an_interaction_is_welchs_test_of_four_arms() -> None:
@@ -670,6 +692,7 @@ EACH_KIND: list[Rule] = [
     Sooner("a", "b"),
     Interaction("a", "b", "c", "d"),
     MeanAbove("a", 76.57, seeds=6),
+    MeanBelow("a", 5.0, seeds=5),
     Differs("a", "b"),
     Equivalent("a", "b"),
     Reaches("a", 10.41),
@@ -706,7 +729,7 @@ def test_many_experiments_at_once_are_decided_like_one_by_one(rule: Rule) -> Non
     assert len(found) >= 2
 
 
-@pytest.mark.parametrize("rule", EACH_KIND[:11])
+@pytest.mark.parametrize("rule", EACH_KIND[:12])
 def test_synthetic_runs_have_the_truth_that_was_asked_for(rule: Single) -> None:
     runs = synthetic_runs(rule, truth=1.7, deviation=0.1, draws=4000)[rule.quantity]
     assert {x.shape for x in runs.values()} == {(4000, rule.seeds)}
@@ -717,7 +740,7 @@ def test_synthetic_runs_have_the_truth_that_was_asked_for(rule: Single) -> None:
             truth = means["b"] - means["a"]
         case Interaction():
             truth = means["b"] - means["a"] - (means["d"] - means["c"])
-        case MeanAbove():
+        case MeanAbove() | MeanBelow():
             truth = means["a"]
         case Reaches():
             truth = means["a"] - 10.41
@@ -893,6 +916,19 @@ def test_error_rates_of_rules_together() -> None:
     assert error_rates(Agree(parts))["false refutation"] < 0.015
 
 
+def test_power_is_two_deviations_beyond_the_bound_of_each_rule() -> None:
+    """Wherever the bounds lie, and on whichever side of them the rules hold."""
+    one = (MeanAbove("a", 0.9, seeds=5), MeanBelow("b", 30.0, seeds=5))
+    other = (MeanBelow("a", -7.0, seeds=5), MeanAbove("b", 0.9, seeds=5))
+    rates = [error_rates(AllOf(parts)) for parts in (one, other)]
+    assert rates[0]["power"] == pytest.approx(rates[1]["power"], abs=0.02)
+    alone = error_rates(one[0])["power"]
+    assert alone == simulate(one[0], truth=0.9 + 0.5)["holds"]
+    assert error_rates(one[1])["power"] == simulate(one[1], truth=30 - 0.5)["holds"]
+    assert rates[0]["power"] == pytest.approx(alone**2, abs=0.02)
+    assert error_rates(one[0], deviation=0.5)["power"] == pytest.approx(alone, abs=0.001)
+
+
 # A rule as data -----------------------------------------------------------------------------------
 
 
@@ -920,6 +956,7 @@ def test_equal_rules_alone_have_equal_digests() -> None:
         Reaches("a", 10.41),
         Reaches("a", 10.42),
         MeanAbove("a", 10.41),
+        MeanBelow("a", 10.41),
         AllOf((Lower("a", "b"), Lower("a", "c"))),
         Agree((Lower("a", "b"), Lower("a", "c"))),
         AllOf((Lower("a", "b"), Lower("a", "d"))),

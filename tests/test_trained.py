@@ -29,6 +29,18 @@ from claims.suite import SUITE
 from claims.trained import RULES, Values, runs_with, trained
 from claims.training import quantities, rules, runs
 from claims.training.arms import ARMS
+from claims.training.examinations import (
+    BLOCKS,
+    CHANNELS,
+    FALL,
+    HIGH_GATES,
+    LOW_GATES,
+    NUMBERS,
+    ONE_BLOCK,
+    QUARTERS,
+    STEP,
+    accuracy,
+)
 from claims.training.rules import FAMILIES, Lower, MeanAbove, Reaches, Rule, Single
 from nin_ref import data, training
 
@@ -312,21 +324,13 @@ def compared(rule: Rule) -> list[tuple[Single, str]]:
     return [(part, arm) for part in rules.parts(rule) for arm in rules.arms_of(part)]
 
 
-def test_every_claim_about_runs_has_a_rule_or_waits_in_words() -> None:
+def test_every_claim_about_runs_has_a_rule() -> None:
     about_runs = {
         id_
         for id_, claim in SUITE.claims().items()
         if any(judgement.subject is RUNS for judgement in claim.judgements)
     }
-    assert about_runs - CLAIMS.keys() == {
-        "residual-paths/votes-on-after-a-block-is-deleted",
-        "residual-paths/loses-slowly-as-blocks-are-deleted",
-        "squeeze-excitation/channels-contribute-differently",
-        "squeeze-excitation/gates-rank-channels-by-importance",
-        "confidence-maps/maps-find-objects-in-photographs",
-        "confidence-maps/show-what-a-decision-rests-on",
-    }
-    assert CLAIMS.keys() == RULES.keys() <= about_runs
+    assert CLAIMS.keys() == RULES.keys() == about_runs
 
 
 def stand_in(arm: str) -> runs.Run:
@@ -334,7 +338,9 @@ def stand_in(arm: str) -> runs.Run:
     recipe = ARMS[arm].recipe
     guesses = {name: np.zeros(10, np.uint8) for name in ("test", *recipe.probes)}
     curve = [dict.fromkeys(runs.ROW, 2.0)] * recipe.epochs
-    return runs.Run(Path("nowhere"), {"seconds": [1.0] * recipe.epochs}, curve, [], guesses)
+    return runs.Run(
+        Path("nowhere/runs/tiny/0"), {"seconds": [1.0] * recipe.epochs}, curve, [], guesses
+    )
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -343,6 +349,36 @@ def test_rules_name_arms_and_what_their_runs_hold(id_: str) -> None:
         for arm in arms:
             assert arm in ARMS
             quantities.value(quantity, stand_in(arm), np.zeros(10, np.uint8))
+
+
+# The networks that an examination is of, and what of their options it needs.
+EXAMINED: dict[str, tuple[str, dict[str, object]]] = {
+    QUARTERS: ("nin", {}),
+    FALL: ("nin", {}),
+    CHANNELS: ("trunk", {}),
+    LOW_GATES: ("trunk", {"layer": "squeeze-excitation"}),
+    HIGH_GATES: ("trunk", {"layer": "squeeze-excitation"}),
+    ONE_BLOCK: ("residual", {"depth": 56}),
+    BLOCKS: ("residual", {"depth": 56}),
+    STEP: ("residual", {"depth": 56}),
+}
+
+
+@pytest.mark.parametrize("id_", CLAIMS)
+def test_runs_that_are_examined_have_weights_and_the_network_for_it(id_: str) -> None:
+    for part, arm in compared(RULES[id_]):
+        if part.quantity in NUMBERS:
+            network, options = EXAMINED[part.quantity]
+            assert ARMS[arm].recipe.network == network
+            assert options.items() <= ARMS[arm].recipe.options.items()
+            assert ARMS[arm].weights_of >= part.seeds
+
+
+def test_every_examination_is_of_use_to_a_rule() -> None:
+    used = {part.quantity for rule in RULES.values() for part in rules.parts(rule)}
+    given = {NUMBERS[quantity].given_by for quantity in used & NUMBERS.keys()}
+    assert {number.given_by for number in NUMBERS.values()} - given == {accuracy}
+    assert EXAMINED.keys() == used & NUMBERS.keys()
 
 
 # The others compare arms with the same number of epochs. These do not, and say why.
@@ -410,6 +446,14 @@ AS_ACCURATE = "handwritten-results/is-as-accurate-as-the-papers-network"
 BEST, LAST = (
     f"handwritten-results/{name}" for name in ("reaches-76.57-in-its-best-epoch", "ends-at-76.57")
 )
+
+IN_PHOTOGRAPHS = "confidence-maps/maps-find-objects-in-photographs"
+RESTS_ON = "confidence-maps/show-what-a-decision-rests-on"
+DIFFERENTLY = "squeeze-excitation/channels-contribute-differently"
+RANKED = "squeeze-excitation/gates-rank-channels-by-importance"
+VOTES_ON = "residual-paths/votes-on-after-a-block-is-deleted"
+SLOWLY = "residual-paths/loses-slowly-as-blocks-are-deleted"
+GATED = "trunk-squeeze-excitation"
 
 Order = tuple[str, str, str]  # a quantity, the arm that has less of it, the arm that has more
 
@@ -539,6 +583,8 @@ PLANNED = dict.fromkeys(
         AS_ACCURATE,
         BEST,
         LAST,
+        IN_PHOTOGRAPHS,
+        RESTS_ON,
     ),
     3,
 ) | dict.fromkeys(
@@ -546,6 +592,10 @@ PLANNED = dict.fromkeys(
         "kernel-size/larger-kernels-find-better-features",
         "squeeze-excitation/channel-weights-lower-the-error",
         "bottleneck/takes-less-time-to-a-training-loss",
+        DIFFERENTLY,
+        RANKED,
+        VOTES_ON,
+        SLOWLY,
         *(id_ for id_ in ORDERS if re.match("small-kernels|inception|residual", id_)),
     ),
     5,
@@ -643,6 +693,21 @@ WORLDS: list[tuple[str, dict[str, dict[str, float]], Verdict]] = [
     (BEST, {"best test accuracy": {"handwritten": 70}}, Verdict.REFUTED),
     (LAST, {"test accuracy": {"handwritten": 80}}, Verdict.REFUTED),
     (LAST, {"test accuracy": {"handwritten": 70}}, Verdict.REFUTED),
+    (IN_PHOTOGRAPHS, {QUARTERS: {"cifar10-brief": 32}}, Verdict.HOLDS),
+    (IN_PHOTOGRAPHS, {QUARTERS: {"cifar10-brief": 28}}, Verdict.REFUTED),
+    (RESTS_ON, {FALL: {"cifar10-brief": 0.1}}, Verdict.HOLDS),
+    (RESTS_ON, {FALL: {"cifar10-brief": -0.1}}, Verdict.REFUTED),
+    (DIFFERENTLY, {CHANNELS: {"trunk": 0.32}}, Verdict.HOLDS),
+    (DIFFERENTLY, {CHANNELS: {"trunk": 0.28}}, Verdict.REFUTED),
+    (RANKED, {LOW_GATES: {GATED: 0.4}, HIGH_GATES: {GATED: 0.4}}, Verdict.HOLDS),
+    (RANKED, {LOW_GATES: {GATED: 0.2}, HIGH_GATES: {GATED: 0.4}}, Verdict.REFUTED),
+    (RANKED, {LOW_GATES: {GATED: 0.4}, HIGH_GATES: {GATED: 0.2}}, Verdict.REFUTED),
+    (VOTES_ON, {ONE_BLOCK: {"residual-56": 4.8, "plain-56": 32}}, Verdict.HOLDS),
+    (VOTES_ON, {ONE_BLOCK: {"residual-56": 5.2, "plain-56": 32}}, Verdict.REFUTED),
+    (VOTES_ON, {ONE_BLOCK: {"residual-56": 4.8, "plain-56": 28}}, Verdict.REFUTED),
+    (SLOWLY, {BLOCKS: {"residual-56": 0.95}, STEP: {"residual-56": 0.32}}, Verdict.HOLDS),
+    (SLOWLY, {BLOCKS: {"residual-56": 0.85}, STEP: {"residual-56": 0.32}}, Verdict.REFUTED),
+    (SLOWLY, {BLOCKS: {"residual-56": 0.95}, STEP: {"residual-56": 0.35}}, Verdict.REFUTED),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import cycler
 from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,27 @@ LIGHT = Theme(
 DARK = Theme("dark", "#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#f0a35e", "#4fd1a5", "#d6a0d2"))
 THEMES = (LIGHT, DARK)
 
-Drawn = Callable[[Theme], Figure]
+Drawn = Callable[[Theme], Canvas]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, and what is said about it.
+
+    `name` is that of its file, without an ending; `claims` are the ids of those that it
+    illustrates; `tell` says what it shows.
+    """
+
+    name: str
+    title: str
+    claims: tuple[str, ...]
+    draw: Drawn
+    tell: Callable[[], str]
+
+    @property
+    def alt(self) -> str:
+        """What the figure shows, in words, with the numbers that matter."""
+        return self.tell()
 
 
 def svg(draw: Drawn, theme: Theme) -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +23,7 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
-from claims.report.drawing import Drawn, Theme
+from claims.report.drawing import Figure, Theme
 from claims.subjects import model_on_meta
 from nin_ref import counting, oracle
 
@@ -32,26 +31,6 @@ Array = npt.NDArray[Any]
 
 WIDTH = 4.6  # inches, which are 442 pixels of a page
 LINES = ("-", "--", "-.")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure, and what is said about it.
-
-    `name` is that of its file, without an ending; `claims` are the ids of those that it
-    illustrates; `tell` says what it shows.
-    """
-
-    name: str
-    title: str
-    claims: tuple[str, ...]
-    draw: Drawn
-    tell: Callable[[], str]
-
-    @property
-    def alt(self) -> str:
-        """What the figure shows, in words, with the numbers that matter."""
-        return self.tell()
 
 
 # Receptive fields ---------------------------------------------------------------------------------

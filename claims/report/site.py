@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -249,7 +250,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
         section="figures.html",
         figures=explaining,
     )
-    drawn = [*explaining, *heads, *(figure for figure in of_training.values() if figure)]
+    drawn = [*explaining, *heads, *(one for one in of_training.values() if one)]
     drawn += [figure for page in arms for figure in page.figures]
     for figure in {figure.name: figure for figure in drawn}.values():
         for theme in drawing.THEMES:
@@ -287,11 +288,11 @@ def claim_page(
     """Return what the page of a claim shows."""
     id_, reading = entry["id"], entry["reading_of"]
     columns = dict.fromkeys(name for numbers in entry["numbers"].values() for name in numbers)
-    command = f"python -m claims {id_}"
+    command = ["python", "-m", "claims", id_]
     replay = ""
     if entry["counterexample"]:
         case = json.dumps(entry["counterexample"]["case"], ensure_ascii=False)
-        replay = f"{command} --case '{case}'"
+        replay = shlex.join([*command, "--case", case])
     return {
         "entry": entry,
         "topic": id_.partition("/")[0],
@@ -304,7 +305,7 @@ def claim_page(
         "checks": checks(claim),
         "columns": list(columns),
         "flips": flips,
-        "command": f".venv/bin/pytest claims -k '{id_}'\n.venv/bin/{command}",
+        "command": f".venv/bin/pytest claims -k '{id_}'\n.venv/bin/{shlex.join(command)}",
     }
 
 
@@ -344,8 +345,12 @@ def where(citation: Citation) -> str:
 
 
 def anchor(citation: Citation) -> str:
-    """Return the fragment of a place's first line on the page of its document."""
-    return slug(citation.locator) if citation.locator else f"L{citation.first}"
+    """Return the fragment of a place on the page of its document, which has no blank lines."""
+    if citation.locator:
+        return slug(citation.locator)
+    blank = SUITE.by_key[citation.document].blank_lines
+    lines = range(citation.first, citation.last + 1)
+    return f"L{next(number for number in lines if number not in blank)}"
 
 
 def slug(text: str) -> str:

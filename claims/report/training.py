@@ -21,12 +21,12 @@ from matplotlib.lines import Line2D
 
 from claims.core import summary
 from claims.core.verdict import Verdict
-from claims.report.drawing import Drawn, Theme
+from claims.report.drawing import Figure, Theme
 from claims.subjects import Evidence
 from claims.suite import SUITE
+from claims.trained import declared_rules
 from claims.training import rules, runs
 from claims.training.arms import ARMS
-from claims.training.recheck import declared_rules
 from claims.training.reproduce import counted, spans
 from claims.training.rules import MeanAbove, Reaches, Rule, Single, Values
 from claims.training.runs import RESULTS, Run
@@ -59,17 +59,6 @@ NOTE = (
 )
 WIDTH = 4.6  # inches; wider ones would have small print on a phone
 LINES = ("-", "--", "-.", ":")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture, the claims it is about, and what it shows for those who do not see it."""
-
-    name: str
-    title: str
-    alt: str
-    claims: tuple[str, ...]
-    draw: Drawn
 
 
 @dataclass(frozen=True)
@@ -335,7 +324,7 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
     return Figure(
         name=f"curves-{arm}",
         title=f"Error by epoch, mean and range of the runs: {ARMS[arm].says}",
-        alt=" ".join(_told_curves(arm, errors, learned, numbers)),
+        tell=lambda: " ".join(_told_curves(arm, errors, learned, numbers)),
         claims=tuple(
             id_ for id_, rule in declared_rules().items() if arm in rules.seeds_by_arm(rule)
         ),
@@ -552,7 +541,8 @@ def _side_by_side(
         f"{panel.quantity.capitalize()}: {'; '.join([*map(_told, panel.rows), *panel.numbers])}."
         for panel in panels
     )
-    return Figure(name, title, " ".join([*told, ending]).strip(), claims, draw)
+    alt = " ".join([*told, ending]).strip()
+    return Figure(name, title, claims, draw, lambda: alt)
 
 
 Drawer = Callable[[Axes, Panel, Theme], Iterator[Line2D]]
@@ -708,7 +698,7 @@ def _gaps(
         for arm, lines in gaps.items()
     )
     alt = f"Test error less training error by epoch, in points: {'; '.join(told)}."
-    return Figure(name, title, alt, claims, draw)
+    return Figure(name, title, claims, draw, lambda: alt)
 
 
 # Numbers ------------------------------------------------------------------------------------------
@@ -754,7 +744,11 @@ def _rows(parts: Iterable[Single], results: Path) -> list[Row]:
 
 def _row(arm: str, quantity: str, seeds: int, results: Path, *, log: bool) -> Row:
     by_seed = Evidence(results).values({quantity: (arm,)})[quantity][arm]
-    values = {seed: by_seed[seed] for seed in sorted(by_seed) if seed < seeds}
+    values = {
+        seed: value
+        for seed, value in sorted(by_seed.items())
+        if seed < seeds and value != rules.NOT_EXAMINED
+    }
     reached = [value for value in values.values() if value is not None]
     mean = low = high = math.nan
     if reached and len(reached) == len(values):

@@ -1,4 +1,4 @@
-"""`python -m claims.training COMMAND`: reproduce, recheck, pack, import."""
+"""`python -m claims.training COMMAND`: reproduce, examine, recheck, pack, import."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ def main() -> int:
     """Run the command that the first argument names; returns its exit status."""
     try:
         # PyTorch takes seconds, in which one may press Ctrl-C.
-        from claims.training import archive, recheck, reproduce
+        from claims.training import archive, examine, recheck, reproduce
 
         commands = {
             "reproduce": reproduce.main,
+            "examine": examine.main,
             "recheck": recheck.main,
             "pack": archive.pack,
             "import": archive.import_,

@@ -1,7 +1,8 @@
 """Carry finished runs from one machine to another: a zip file, which an import checks throughout.
 
 The members of an archive are stored as they are, uncompressed, so that it takes no more space
-unpacked than packed. Needs no more than PyTorch and NumPy.
+unpacked than packed. Needs no more than PyTorch and NumPy. Examinations are not packed: `examine`
+makes them of the weights where the runs are imported.
 """
 
 from __future__ import annotations

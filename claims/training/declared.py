@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from claims.core import results
-from claims.suite import SUITE
-from claims.trained import RULES
+from claims.trained import declared_rules
 from claims.training import rules, runs
 from claims.training.arms import ARMS
 
@@ -45,13 +44,12 @@ def all_rules() -> dict[str, Any]:
     """Return the rules of all training claims by the claims' ids."""
     return {
         id_: {
-            "rule": rules.described(RULES[id_]),
-            "digest": rules.digest(RULES[id_]),
-            "arms": rules.seeds_by_arm(RULES[id_]),
-            "error rates": rules.error_rates(RULES[id_]),
+            "rule": rules.described(rule),
+            "digest": rules.digest(rule),
+            "arms": rules.seeds_by_arm(rule),
+            "error rates": rules.error_rates(rule),
         }
-        for id_ in SUITE.claims()
-        if id_ in RULES
+        for id_, rule in declared_rules().items()
     }
 
 

@@ -2,7 +2,8 @@
 
 Errors, accuracies and gaps are in points (per cent). Beside the quantities listed here there are
 times, such as "epochs to training loss 0.5" or "seconds to test error 20": when the evaluation
-after an epoch first shows no more than this. None is a threshold that a run never reached.
+after an epoch first shows no more than this. None is a threshold that a run never reached. Numbers
+of `examinations` are quantities too, of runs that have been examined.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from claims.training import examine
 from claims.training.arms import SHIFTS
-from claims.training.rules import Values
+from claims.training.examinations import NUMBERS
+from claims.training.rules import NOT_EXAMINED, Value, Values
 from claims.training.runs import Run, test_error
 from nin_ref.data import Bytes
 
@@ -42,6 +45,9 @@ def values(
     """Return quantities of runs; `needed` names the arms by the quantity.
 
     `found` has the runs by arm and seed, each with the true labels [N] of its test images.
+
+    Raises:
+        RunError: if an examination that is needed is damaged, or of another run.
     """
     return {
         quantity: {
@@ -52,13 +58,16 @@ def values(
     }
 
 
-def value(quantity: str, run: Run, labels: Bytes) -> float | None:
+def value(quantity: str, run: Run, labels: Bytes) -> Value:
     """Return a quantity of a run; `labels` [N] are the true ones of the test images.
 
     Raises:
         ValueError: if there is no such quantity.
         KeyError: if the run has no predictions under a probe that the quantity needs.
+        RunError: if the run's examination is needed and damaged, or of another run.
     """
+    if quantity in NUMBERS:
+        return examine.numbers(run).get(quantity, NOT_EXAMINED)
     if quantity in QUANTITIES:
         return QUANTITIES[quantity](run, labels)
     named = THRESHOLD.fullmatch(quantity)

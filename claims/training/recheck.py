@@ -16,6 +16,11 @@ which finds everything. It takes a machine like that of the run: elsewhere round
 to other weights. So, for a run that is not trained again, edited losses and errors of epochs before
 the last are not found, nor are edited predictions, if it has no weights or they are few.
 
+Examinations are checked likewise: without the data that each is of the run that is there, and that
+its accuracy is about that of the run's predictions; with the data those that took less than
+`--examine-seconds` are computed again from the weights. Other numbers of those that took longer are
+not found if they were edited with the digest made to fit.
+
 What no layer can find: another commit, command, version, device, number of stops or time, as long
 as it is possible and the digests fit: nothing else depends on them. A false version or device only
 spares a run the comparison to the bit. Verdicts about seconds rest on the recorded times.
@@ -34,7 +39,6 @@ import json
 import math
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,16 +47,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from claims.training import rules, runs
+from claims.training import examine, rules, runs
 from claims.training.arms import ARMS
+from claims.training.examinations import ACCURACY, NUMBERS
 from claims.training.reproduce import TRAINING_IMAGES, say
 from claims.training.rules import Rule
 from claims.training.runs import Array, Run, RunError
 from nin_ref import data
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from nin_ref.training import Images, Recipe
 
 # Of predictions by the stored weights, which are rounded, on any device; of few images, some may be
@@ -128,11 +131,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="train again those runs of a CPU that took less time (default: 5)",
     )
+    parser.add_argument(
+        "--examine-seconds",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="examine again those runs of which that took less time (default: 600)",
+    )
     parser.add_argument("--results", type=Path, default=runs.RESULTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     report = Report()
     sound = without_data(options.results, report)
-    with_data(sound, options.replay_seconds, report)
+    with_data(sound, options.replay_seconds, options.examine_seconds, report)
     summarise(report)
     return 1 if report.problems else 0
 
@@ -157,6 +167,8 @@ def without_data(results: Path, report: Report) -> list[Run]:
 
     A run with a problem counts for no verdict here.
     """
+    from claims.trained import declared_rules
+
     folders, foreign = entries(results / "runs")
     for sentence in foreign:
         report.apply("foreign files", [sentence])
@@ -176,6 +188,7 @@ def without_data(results: Path, report: Report) -> list[Run]:
         if report.apply("weights, present or rightly absent", weights_problems(run)) and record:
             sound.append(run)
     report.apply("comparisons of all runs with each other", copies(sound))
+    examinations(read, sound, results, report)
     declared = declared_rules()
     report.apply("rules.json", rules_problems(declared, results))
     report.apply("traces.json", traces_problems(traces, results))
@@ -278,53 +291,16 @@ def texts(value: object) -> Iterator[str]:
 
 def weights_problems(run: Run) -> Iterator[str]:
     """Check that weights are there where they belong, and those of the arm's network."""
-    kept, wanted = has_weights(run), run.record["seed"] < ARMS[arm_of(run)].weights_of
+    kept, wanted = runs.has_weights(run), run.record["seed"] < ARMS[arm_of(run)].weights_of
     if kept and not wanted:
         yield f"{where(run)} has weights, which its arm does not keep of this seed"
     if wanted and not kept:
         yield f"{where(run)} has no weights, which its arm keeps of this seed"
     if kept:
         try:
-            weights(run)
-        except Exception as error:  # nor is what PyTorch raises for a damaged file
-            yield f"{where(run)}: its weights cannot be used ({error})"
-
-
-def has_weights(run: Run) -> bool:
-    """Whether a run has stored weights."""
-    return "weights.pt" in run.record["files"]
-
-
-def weights(run: Run) -> dict[str, Tensor]:
-    """Return the stored weights of a run, as they are stored.
-
-    Raises:
-        RunError: if they are not those of the arm's network in float16.
-        Exception: what PyTorch raises if they cannot be read.
-    """
-    import torch
-
-    from nin_ref import networks
-
-    recipe, path = ARMS[arm_of(run)].recipe, run.folder / "weights.pt"
-    with torch.device("meta"):
-        network = networks.build(recipe.network, **recipe.options)
-    wanted = {
-        name: (torch.float16 if one.is_floating_point() else one.dtype, one.shape)
-        for name, one in network.state_dict().items()
-    }
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > sum(kind.itemsize * shape.numel() for kind, shape in wanted.values()) + 2**20:
-        raise RunError("they are larger than such a network")
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(stored, dict) or not all(map(torch.is_tensor, stored.values())):
-        raise RunError("they are no tensors by name")
-    if {name: (one.dtype, one.shape) for name, one in stored.items()} != wanted:
-        raise RunError("names, shapes or types are not those of the network")
-    if not all(bool(torch.isfinite(one).all()) for one in stored.values()):
-        raise RunError("one is not finite")
-    return stored
+            runs.weights(run)
+        except RunError as error:
+            yield f"{where(run)}: {error}"
 
 
 def copies(found: Sequence[Run]) -> Iterator[str]:
@@ -349,15 +325,86 @@ def copies(found: Sequence[Run]) -> Iterator[str]:
                 yield f"{where(run)} has the {kind} of {where(other)}, so one is a copy"
 
 
+# Examinations -------------------------------------------------------------------------------------
+
+
+def examinations(read: Sequence[Run], sound: Sequence[Run], results: Path, report: Report) -> None:
+    """Check all examinations without the data; those of stale runs do not count."""
+    by_path = {examine.path_of(run): run for run in read}
+    for path in sorted((results / "examined").glob("**/*")):
+        if path.is_dir() and path.parent.name == "examined" and path.name in ARMS:
+            continue
+        if (run := by_path.get(path)) is None:
+            name = path.relative_to(results)
+            report.apply("foreign files", [f"{name} is no examination of a sound run"])
+        elif run in sound:
+            report.apply("examinations by digests and accuracy", examination_problems(run))
+        else:
+            report.skip("further: examinations of runs that do not count")
+
+
+def examination_problems(run: Run) -> Iterator[str]:
+    """Check an examination against itself and its run."""
+    path = examine.path_of(run)
+    try:
+        record = examine.read(run)
+    except RunError as error:
+        yield str(error)
+        return
+    assert record is not None
+    if path.read_bytes() != (json.dumps(record, indent=1) + "\n").encode():
+        yield f"the examination of {where(run)} is not laid out as they are written"
+    for text in texts(record):
+        if not text.isprintable() or set(text) & set("<>"):
+            yield f"the examination of {where(run)} has the text {text!r}, with signs that none has"
+    if not runs.has_weights(run):
+        yield f"{where(run)} has an examination and no weights"
+    labels = runs.test_labels(ARMS[arm_of(run)].recipe.data, run.folder.parents[2])
+    accuracy = 100 - runs.test_error(run.predictions["test"], labels)
+    allowed = 100 * max(NEAR_TIES / len(labels), 1 - AGREEMENT)
+    if abs(record["numbers"][ACCURACY] - accuracy) > allowed:
+        yield (
+            f"the examination of {where(run)} has an accuracy of {record['numbers'][ACCURACY]:.2f} "
+            f"%, the predictions of the run {accuracy:.2f} %"
+        )
+
+
+def examined_again(run: Run, images: Images, examine_seconds: float, report: Report) -> None:
+    """Compute the numbers of an examination again, unless that takes too long."""
+    from nin_ref import training
+
+    try:
+        record = examine.read(run)
+    except RunError:
+        return  # a problem already, as is one without weights
+    if record is None or not runs.has_weights(run):
+        return
+    if record["seconds"] >= examine_seconds:
+        report.skip(f"examinations: computing them takes {examine_seconds:g} s or longer")
+        return
+    say(f"examining {where(run)}")
+    with training.threads(min(record["device"]["threads"], os.cpu_count() or 1)):
+        report.apply("examinations, computed again", number_problems(run, record, images))
+
+
+def number_problems(run: Run, record: Mapping[str, Any], images: Images) -> Iterator[str]:
+    """Examine a run again, and compare the numbers; each has its own tolerance for rounding."""
+    tested = examine.Tested(images.test, images.test_labels, images.digest)
+    numbers = record["numbers"]
+    try:
+        again = examine.computed(run, list(numbers), tested)
+    except ValueError as error:
+        yield f"{where(run)} cannot be examined as it is said to have been: {error}"
+        return
+    for name, number in again.items():
+        if name not in numbers or abs(numbers[name] - number) > NUMBERS[name].tolerance:
+            yield (
+                f"{where(run)}: its {name} is said to be {numbers.get(name)}, and from its weights "
+                f"it is {number:.6g}, give or take {NUMBERS[name].tolerance:g}"
+            )
+
+
 # Declarations and verdicts ------------------------------------------------------------------------
-
-
-def declared_rules() -> dict[str, Rule]:
-    """Return the rules of all training claims by the claims' ids."""
-    from claims.suite import SUITE
-    from claims.trained import RULES
-
-    return {id_: RULES[id_] for id_ in SUITE.claims() if id_ in RULES}
 
 
 def rules_problems(declared: Mapping[str, Rule], results: Path) -> Iterator[str]:
@@ -443,7 +490,7 @@ def verdict_problems(
         by_arm[arm_of(run)][run.record["seed"]] = run, labels[arm_of(run)]
     try:
         decision = rules.decide(rule, quantities.values(rules.needed(rule), by_arm))
-    except ValueError as error:
+    except (ValueError, RunError) as error:
         yield f"{id_} cannot be decided: {error}"
         return
     if recorded["observed"] != decision.outcome:
@@ -477,7 +524,9 @@ def close(recorded: object, number: float | str) -> bool:
 # With the data ------------------------------------------------------------------------------------
 
 
-def with_data(found: Sequence[Run], replay_seconds: float, report: Report) -> None:
+def with_data(
+    found: Sequence[Run], replay_seconds: float, examine_seconds: float, report: Report
+) -> None:
     """Apply the layers that need the data sets, to sound runs."""
     from nin_ref.training import Images
 
@@ -505,7 +554,10 @@ def with_data(found: Sequence[Run], replay_seconds: float, report: Report) -> No
                 dataset.digest,
             )
             for _, of_arm in itertools.groupby(group, arm_of):
-                arm_with_data(list(of_arm), images, replay_seconds, report)
+                same_arm = list(of_arm)
+                arm_with_data(same_arm, images, replay_seconds, report)
+                for run in same_arm:
+                    examined_again(run, images, examine_seconds, report)
 
 
 def arm_with_data(
@@ -524,7 +576,7 @@ def arm_with_data(
             replayed = first_losses(recipe, seed, images)
             repeats = np.array_equal(replayed, run.first_losses, equal_nan=True)
             report.apply("first steps", () if repeats else loss_problems(run, replayed, images))
-            if has_weights(run):
+            if runs.has_weights(run):
                 report.apply("predictions by stored weights", prediction_problems(run, images))
             if repeats:
                 identical.append(run)
@@ -621,7 +673,7 @@ def prediction_problems(run: Run, images: Images) -> Iterator[str]:
     recipe = ARMS[arm_of(run)].recipe
     with training.backends(recipe):
         trained = training.Training(recipe, run.record["seed"], images, torch.device("cpu"))
-        trained.network.load_state_dict(weights(run))
+        trained.network.load_state_dict(runs.weights(run))
         predictions = trained.predictions()
     for name, predicted in predictions.items():
         other = int(np.sum(predicted != run.predictions[name]))
@@ -645,8 +697,8 @@ def retraining_problems(run: Run, images: Images) -> Iterator[str]:
     for name, predicted in predictions.items():
         if not np.array_equal(predicted, run.predictions[name]):
             yield f"{where(run)}: trained again, it has other predictions of {name!r}"
-    if has_weights(run):
-        stored, state = weights(run), network.state_dict()
+    if runs.has_weights(run):
+        stored, state = runs.weights(run), network.state_dict()
         if not all(
             torch.equal(stored[name], state[name].to(one.dtype)) for name, one in stored.items()
         ):

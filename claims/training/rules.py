@@ -5,7 +5,8 @@ Almost every rule is about a contrast, a sum and difference of the arms' means, 
 t-test says whether the contrast is above or below it, or whether the runs cannot tell. `decide`
 gives the outcome, `error_rates` says how often a rule errs and how often it sees what is there.
 
-Values come in as `values[quantity][arm][seed]`, errors and accuracies in points (per cent).
+Values come in as `values[quantity][arm][seed]`, errors and accuracies in points (per cent); a run
+whose weights have still to be examined for a quantity has the value `NOT_EXAMINED`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Outcome = Literal["holds", "refuted", "undecided"]
-Values = Mapping[str, Mapping[str, Mapping[int, float | None]]]
+NOT_EXAMINED: Final = "not examined"
+Value = float | None | Literal["not examined"]
+Values = Mapping[str, Mapping[str, Mapping[int, Value]]]
 Array = npt.NDArray[np.float64]
 
 # The kinds of rules -------------------------------------------------------------------------------
@@ -119,6 +122,14 @@ class MeanAbove(_Comparison):
 
 
 @dataclass(frozen=True)
+class MeanBelow(_Comparison):
+    """The mean of `arm` lies below `value`."""
+
+    arm: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Differs(_Comparison):
     """The means of two arms differ by more than `margin`, in either direction."""
 
@@ -168,7 +179,17 @@ class Agree:
     rules: tuple[Single, ...]
 
 
-Compared = Lower | NotWorse | RatioBelow | Sooner | Interaction | MeanAbove | Differs | Equivalent
+Compared = (
+    Lower
+    | NotWorse
+    | RatioBelow
+    | Sooner
+    | Interaction
+    | MeanAbove
+    | MeanBelow
+    | Differs
+    | Equivalent
+)
 Single = Compared | Reaches
 Rule = Single | AllOf | Agree
 Families = Mapping[str, tuple[Compared, ...]]
@@ -206,6 +227,8 @@ def contrast_of(rule: Compared) -> Contrast:
             return Contrast((than, other_arm), (arm, other_than), delta, "above")
         case MeanAbove(arm, value):
             return Contrast((arm,), (), value, "above")
+        case MeanBelow(arm, value):
+            return Contrast((arm,), (), value, "below")
         case Differs(arm, than, margin):
             return Contrast((arm,), (than,), margin, "above", absolute=True)
         case Equivalent(arm, to, margin):
@@ -323,14 +346,15 @@ class Decision:
 def decide(rule: Rule, values: Values, families: Families = FAMILIES) -> Decision:
     """Decide a rule by the runs that are there.
 
-    Seeds 0 to N-1 of each arm count, all of them; without one the rule is undecided, and further
-    ones are not looked at. The values of the arms of a rule's family belong to `values`: where
-    they lack, their p-values count as 1. Equal values throughout are undecided: N runs with no
-    spread at all are not N independent runs.
+    Seeds 0 to N-1 of each arm count, all of them; while one lacks, or has still to be examined, the
+    rule is undecided, and further ones are not looked at. The values of the arms of a rule's family
+    belong to `values`: where they lack, their p-values count as 1. Equal values throughout are
+    undecided: N runs with no spread at all are not N independent runs.
 
     Args:
         rule: the rule.
-        values: `values[quantity][arm][seed]`; None is a threshold never reached (`Sooner` alone).
+        values: `values[quantity][arm][seed]`; None is a threshold never reached (`Sooner` alone),
+            `NOT_EXAMINED` a run that is there and has no such number yet.
         families: the members of each family by its name.
 
     Raises:
@@ -338,12 +362,18 @@ def decide(rule: Rule, values: Values, families: Families = FAMILIES) -> Decisio
             None in another rule than `Sooner`; or if the rule is no member of its family.
     """
     here: dict[str, str] = {}
+    advice = ""
     for part in parts(rule):
         runs = _runs(part, values)
-        if not _complete(part, runs):
-            here |= {arm: f"{len(x)} of {part.seeds} runs of {arm}" for arm, x in runs.items()}
+        for arm, x in runs.items() if not _complete(part, runs) else ():
+            by_seed = values.get(part.quantity, {}).get(arm, {})
+            count = sum(seed in by_seed for seed in range(part.seeds))
+            here[arm] = f"{count} of {part.seeds} runs of {arm}"
+            if len(x) < count:
+                here[arm] += f", {len(x)} examined"
+                advice = ": `python -m claims.training examine`"
     if here:
-        return Decision("undecided", ", ".join(here.values()), {})
+        return Decision("undecided", ", ".join(here.values()) + advice, {})
     if isinstance(rule, AllOf | Agree):
         return _decide_together(rule, values, families)
     if isinstance(rule, Reaches):
@@ -469,15 +499,15 @@ def _finite(x: Array) -> bool:
 
 
 def _runs(rule: Single, values: Values) -> dict[str, Array]:
-    """Return the values of each arm by seed, as many as are there; infinite for a None."""
+    """Return the values of each arm by seed, as many as are known; infinite for a None."""
     found: dict[str, Array] = {}
     for arm in arms_of(rule):
         by_seed = values.get(rule.quantity, {}).get(arm, {})
         runs: list[float] = []
         for seed in range(rule.seeds):
-            if seed not in by_seed:
+            value = by_seed.get(seed, NOT_EXAMINED)
+            if value == NOT_EXAMINED:
                 continue
-            value = by_seed[seed]
             run = f"{rule.quantity} of run {seed} of {arm}"
             if value is None and not isinstance(rule, Sooner):
                 raise ValueError(f"{run} must be a number, not None; only Sooner takes None")
@@ -608,6 +638,7 @@ def synthetic_runs(
     *,
     truth: float | None,
     deviation: float | None = None,
+    beyond: float = 0.0,
     draws: int = 1,
     seed: int = 0,
 ) -> dict[str, dict[str, Array]]:
@@ -619,6 +650,8 @@ def synthetic_runs(
             bound of each. For `Reaches`, by how much the mean of our runs exceeds the mean of the
             runs of which the published value is one; None is `half_width`.
         deviation: standard deviation between runs of an arm; by default the planned one.
+        beyond: where `truth` is None, by how many deviations each contrast lies beyond its bound,
+            on the side where its rule holds.
         draws: how many experiments.
         seed: of the random numbers.
 
@@ -640,7 +673,9 @@ def synthetic_runs(
                 center = part.value + (part.half_width if truth is None else truth) - published
             elif place == 0:
                 true = math.log(truth) if log and truth is not None else truth
-                center = contrast_of(part).bound if true is None else true
+                contrast = contrast_of(part)
+                distance = beyond * spread * (1 if contrast.holds == "above" else -1)
+                center = contrast.bound + distance if true is None else true
             x = center + generator.normal(0, spread, (draws, _most_seeds(rule, part.quantity, arm)))
             drawn[arm] = np.exp(x) if log else x
     return runs
@@ -669,6 +704,7 @@ def simulate(
     *,
     truth: float | None,
     deviation: float | None = None,
+    beyond: float = 0.0,
     draws: int = 20_000,
     seed: int = 0,
     others: float = 1.0,
@@ -679,7 +715,9 @@ def simulate(
     `others` is the p-value of those members of a family that the rule does not contain: with 1 it
     decides least often, with 0 most often. The other arguments are those of `synthetic_runs`.
     """
-    runs = synthetic_runs(rule, truth=truth, deviation=deviation, draws=draws, seed=seed)
+    runs = synthetic_runs(
+        rule, truth=truth, deviation=deviation, beyond=beyond, draws=draws, seed=seed
+    )
     codes = _outcomes(rule, runs, others, families)
     return {outcome: float((codes == code).mean()) for outcome, code in _CODE.items()}
 
@@ -726,10 +764,14 @@ def error_rates(
     """
 
     def share(
-        outcome: Outcome, true: float | None, others: float = 1.0, among: Rule = rule
+        outcome: Outcome,
+        true: float | None,
+        others: float = 1.0,
+        among: Rule = rule,
+        beyond: float = 0.0,
     ) -> float:
         simulated = simulate(
-            among, truth=true, deviation=deviation, others=others, families=families
+            among, truth=true, deviation=deviation, beyond=beyond, others=others, families=families
         )
         return simulated[outcome]
 
@@ -742,16 +784,12 @@ def error_rates(
         }
     contrast = contrast_of(first)
     same = 1.0 if contrast.log else 0.0
-    if truth is None:
-        planned = _planned_deviation(first)
-        beyond = 2 * (planned if deviation is None else deviation)
-        true = contrast.bound + (beyond if contrast.holds == "above" else -beyond)
-        truth = math.exp(true) if contrast.log else true
-        truth = same if isinstance(first, Equivalent) else truth
+    if truth is None and isinstance(first, Equivalent):
+        truth = same
     rates = {
         "false alarm": max(share("holds", None, 0.0, part) for part in parts(rule)),
         "false refutation": share("refuted", None, 0.0),
-        "power": share("holds", truth),
+        "power": share("holds", truth, beyond=2),
     }
     return rates | ({"A/A": share("holds", same)} if contrast.minus else {})
 

@@ -38,7 +38,7 @@ from claims.training.arms import ARMS, CLASSES, Arm
 from nin_ref.files import write_atomically
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from nin_ref.training import Images, Report
 
@@ -139,7 +139,7 @@ def make(
     with taken(local) as mine:
         if not mine or finished.exists():
             return None
-        provenance = _provenance(device)
+        made_by = provenance(device)
         checkpoint = training.Checkpoint(local / "checkpoint", warn, checkpoint_interval)
         network, progress, predictions = training.train(
             arm.recipe, seed, images, torch.device(device), checkpoint=checkpoint, report=report
@@ -150,7 +150,7 @@ def make(
         }
         if seed < arm.weights_of:
             files["weights.pt"] = _weights(network)
-        provenance["device"]["threads"] = progress.threads
+        made_by["device"]["threads"] = progress.threads
         record = {
             "format": FORMAT,
             "arm": name,
@@ -160,7 +160,7 @@ def make(
             "trace": arm.trace(),
             "rules": rules_that_use(name, results),
             "data": {"name": arm.recipe.data, "sha256": images.digest},
-            **provenance,
+            **made_by,
             "command": list(command),
             "started": progress.started,
             "finished": training.now(),
@@ -292,7 +292,7 @@ def test_labels(data: str, results: Path) -> Array:
     return labels
 
 
-def _provenance(device: str) -> dict[str, Any]:
+def provenance(device: str) -> dict[str, Any]:
     """Return what the outcome comes from: code, versions and device."""
     import torch
 
@@ -379,17 +379,17 @@ def read(folder: Path, labels: Array) -> Run:
             another type, a digest differs, or what is said does not follow from the rest.
     """
     where = f"{folder.parent.name}/{folder.name}"
-    with _blaming(where):
+    with blaming(f"run {where}"):
         present = {path.name for path in folder.iterdir()}
         contents = {name: _content(folder / name) for name in sorted(present)}
-        _require("run.json" in contents, "it has no run.json")
-        record = _object(contents.pop("run.json"))
+        require("run.json" in contents, "it has no run.json")
+        record = json_object(contents.pop("run.json"))
         _check_record(record)
-        _require(record["arm"] == folder.parent.name, f"it says that its arm is {record['arm']}")
-        _require(str(record["seed"]) == folder.name, f"it says that its seed is {record['seed']}")
+        require(record["arm"] == folder.parent.name, f"it says that its arm is {record['arm']}")
+        require(str(record["seed"]) == folder.name, f"it says that its seed is {record['seed']}")
         digests = {name: hashlib.sha256(one).hexdigest() for name, one in contents.items()}
-        _require(digests == record["files"], "its files are not those that run.json lists")
-        curve = _object(contents["curve.json"])
+        require(digests == record["files"], "its files are not those that run.json lists")
+        curve = json_object(contents["curve.json"])
         _check_curve(curve, record)
         predictions = _arrays(contents["predictions.npz"])
         _check_predictions(predictions, record, curve["epochs"][-1], labels)
@@ -397,73 +397,81 @@ def read(folder: Path, labels: Array) -> Run:
 
 
 @contextlib.contextmanager
-def _blaming(where: str) -> Iterator[None]:
+def blaming(what: str) -> Iterator[None]:
     """Turn whatever goes wrong while reading damaged files into one sentence."""
     try:
         yield
     except RunError as error:
-        raise RunError(f"run {where} is not valid: {error}") from error
+        raise RunError(f"{what} is not valid: {error}") from error
     except Exception as error:  # damaged files raise almost anything
         reason = f"{type(error).__name__}: {error}"
-        raise RunError(f"run {where} is damaged ({reason})") from error
+        raise RunError(f"{what} is damaged ({reason})") from error
 
 
-def _require(condition: bool, otherwise: str) -> None:
+def require(condition: bool, otherwise: str) -> None:
+    """Raise a RunError unless something is so."""
     if not condition:
         raise RunError(otherwise)
 
 
 def _content(path: Path) -> bytes:
-    _require(path.name in LARGEST, f"{path.name} does not belong to a run")
-    _require(path.is_file() and not path.is_symlink(), f"{path.name} is no plain file")
-    _require(path.stat().st_size <= LARGEST[path.name], f"{path.name} is too large")
+    require(path.name in LARGEST, f"{path.name} does not belong to a run")
+    require(path.is_file() and not path.is_symlink(), f"{path.name} is no plain file")
+    require(path.stat().st_size <= LARGEST[path.name], f"{path.name} is too large")
     return path.read_bytes()
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def json_object(content: bytes) -> dict[str, Any]:
+    """Return the object in the text of a JSON file.
+
+    Raises:
+        RunError: if it holds something else, or a field twice.
+        ValueError: if it is no JSON.
+    """
     value = json.loads(content, object_pairs_hook=_without_repetition)
-    _require(isinstance(value, dict), "a JSON file holds no object")
+    require(isinstance(value, dict), "a JSON file holds no object")
     found: dict[str, Any] = value
     return found
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    _require(len(found) == len(pairs), "a field stands there twice")
+    require(len(found) == len(pairs), "a field stands there twice")
     return found
 
 
 def _check_record(record: Mapping[str, Any]) -> None:
     """Check fields and types, and that the recipe has the digest it is said to have."""
-    _require(record.get("format") == FORMAT, f"run.json is not of format {FORMAT}")
+    require(record.get("format") == FORMAT, f"run.json is not of format {FORMAT}")
     unknown, missing = record.keys() - FIELDS.keys(), FIELDS.keys() - record.keys()
-    _require(not unknown, f"run.json has unknown fields: {', '.join(sorted(unknown))}")
-    _require(not missing, f"run.json lacks {', '.join(sorted(missing))}")
+    require(not unknown, f"run.json has unknown fields: {', '.join(sorted(unknown))}")
+    require(not missing, f"run.json lacks {', '.join(sorted(missing))}")
     for name, kind in FIELDS.items():
         value = record[name]
         right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-        _require(right, f"{name} is {value!r}"[:200])
+        require(right, f"{name} is {value!r}"[:200])
     for name, keys in (
         ("data", {"name", "sha256"}),
         ("versions", {"python", "numpy", "torch", "cuda"}),
         ("device", {"kind", "name", "threads"}),
     ):
-        _require(record[name].keys() == keys, f"{name} is {record[name]!r}"[:200])
+        require(record[name].keys() == keys, f"{name} is {record[name]!r}"[:200])
     texts = [*record["rules"].values(), *record["files"].values(), *record["command"]]
-    _require(all(isinstance(text, str) for text in texts), "a digest or argument is no text")
-    _require(record["device"]["kind"] in ("cpu", "cuda"), "the device is neither cpu nor cuda")
-    _require(record["seed"] >= 0 and record["resumed"] >= 0, "seed or stops are negative")
+    require(all(isinstance(text, str) for text in texts), "a digest or argument is no text")
+    require(record["device"]["kind"] in ("cpu", "cuda"), "the device is neither cpu nor cuda")
+    require(record["seed"] >= 0 and record["resumed"] >= 0, "seed or stops are negative")
     numbers = [*record["trace"], *record["seconds"]]
-    _require(all(_finite(number) for number in numbers), "trace or seconds are no numbers")
-    _require(min(record["seconds"], default=0) > 0, "an epoch took no time")
+    require(all(finite(number) for number in numbers), "trace or seconds are no numbers")
+    require(min(record["seconds"], default=0) > 0, "an epoch took no time")
     started, finished = (datetime.fromisoformat(record[name]) for name in ("started", "finished"))
-    _require(started.tzinfo is not None and started <= finished, "it ended before it started")
+    require(started.tzinfo is not None and started <= finished, "it ended before it started")
     digest = hashlib.sha256(json.dumps(record["recipe"], sort_keys=True).encode()).hexdigest()
-    _require(digest[:16] == record["recipe digest"], "the recipe is not that of its digest")
-    _require(record_digest(record) == record["digest"], "run.json is not what its digest says")
+    require(digest[:16] == record["recipe digest"], "the recipe is not that of its digest")
+    require(record_digest(record) == record["digest"], "run.json is not what its digest says")
 
 
-def _finite(number: object) -> bool:
+def finite(number: object) -> bool:
+    """Whether a value is a number, and a finite one."""
     return isinstance(number, float | int) and math.isfinite(number)
 
 
@@ -471,20 +479,20 @@ def _check_curve(curve: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Check that the curve has a row of numbers for each epoch, in the ranges they have."""
     from nin_ref.training import collapsed
 
-    _require(curve.keys() == {"first losses", "epochs"}, "curve.json has other fields")
+    require(curve.keys() == {"first losses", "epochs"}, "curve.json has other fields")
     rows = curve["epochs"]
     epochs = sum(epochs for epochs, _ in record["recipe"]["phases"])
-    _require(len(rows) == len(record["seconds"]) == epochs, f"the curve has not {epochs} epochs")
-    _require(0 < len(curve["first losses"]) <= 10, "the curve lacks the first losses")
+    require(len(rows) == len(record["seconds"]) == epochs, f"the curve has not {epochs} epochs")
+    require(0 < len(curve["first losses"]) <= 10, "the curve lacks the first losses")
     numbers = list(curve["first losses"])
     for row in rows:
-        _require(tuple(row) == ROW, f"a row of the curve has the fields {', '.join(row)}")
+        require(tuple(row) == ROW, f"a row of the curve has the fields {', '.join(row)}")
         errors = [value for name, value in row.items() if "error" in name]
-        _require(all(0 <= error <= 100 for error in errors), "an error is not 0 to 100 %")
+        require(all(0 <= error <= 100 for error in errors), "an error is not 0 to 100 %")
         numbers += row.values()
-    _require(all(isinstance(number, float) for number in numbers), "a number is missing")
+    require(all(isinstance(number, float) for number in numbers), "a number is missing")
     claimed = record["collapsed"]
-    _require(
+    require(
         claimed == collapsed(rows, CLASSES.get(record["data"]["name"], 10)),
         f"it says collapsed: {claimed}, and its training loss says otherwise",
     )
@@ -493,7 +501,7 @@ def _check_curve(curve: Mapping[str, Any], record: Mapping[str, Any]) -> None:
 def _arrays(content: bytes) -> dict[str, Array]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(member.file_size for member in archive.infolist())
-        _require(size <= LARGEST["predictions.npz"], "the predictions unpack to too much")
+        require(size <= LARGEST["predictions.npz"], "the predictions unpack to too much")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
 
@@ -506,16 +514,16 @@ def _check_predictions(
 ) -> None:
     """Check that predictions are classes of as many images, and give the last test error."""
     wanted = {"test", *record["recipe"]["probes"]}
-    _require(predictions.keys() == wanted, f"predictions are of {', '.join(predictions)}")
+    require(predictions.keys() == wanted, f"predictions are of {', '.join(predictions)}")
     for name, classes in predictions.items():
         right = classes.dtype == np.uint8 and classes.shape == labels.shape
-        _require(right, f"predictions of {name} are {classes.dtype} {classes.shape}")
-        _require(
+        require(right, f"predictions of {name} are {classes.dtype} {classes.shape}")
+        require(
             int(classes.max()) < CLASSES.get(record["data"]["name"], 10),
             f"predictions of {name} have no such class",
         )
     error = test_error(predictions["test"], labels)
-    _require(
+    require(
         abs(error - last["test error"]) < 1e-6,
         f"the predictions have a test error of {error:.2f} %, the curve says "
         f"{last['test error']:.2f} %",
@@ -525,3 +533,46 @@ def _check_predictions(
 def test_error(predictions: Array, labels: Array) -> float:
     """Return the share of wrong predictions in percent."""
     return 100 * float(np.mean(predictions != labels))
+
+
+def has_weights(run: Run) -> bool:
+    """Whether a run has stored weights."""
+    return "weights.pt" in run.record["files"]
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    """Return the stored weights of a run, as they are stored.
+
+    Raises:
+        RunError: if they cannot be read, or are not those of the arm's network in float16.
+    """
+    try:
+        return _read_weights(run)
+    except Exception as error:  # what PyTorch raises for a damaged file is not documented
+        raise RunError(f"its weights cannot be used ({error})") from error
+
+
+def _read_weights(run: Run) -> dict[str, Tensor]:
+    import torch
+
+    from nin_ref import networks
+
+    recipe, path = ARMS[run.folder.parent.name].recipe, run.folder / "weights.pt"
+    with torch.device("meta"):
+        network = networks.build(recipe.network, **recipe.options)
+    wanted = {
+        name: (torch.float16 if one.is_floating_point() else one.dtype, one.shape)
+        for name, one in network.state_dict().items()
+    }
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > sum(kind.itemsize * shape.numel() for kind, shape in wanted.values()) + 2**20:
+        raise RunError("they are larger than such a network")
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(stored, dict) or not all(map(torch.is_tensor, stored.values())):
+        raise RunError("they are no tensors by name")
+    if {name: (one.dtype, one.shape) for name, one in stored.items()} != wanted:
+        raise RunError("names, shapes or types are not those of the network")
+    if not all(bool(torch.isfinite(one).all()) for one in stored.values()):
+        raise RunError("one is not finite")
+    return stored

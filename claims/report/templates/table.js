@@ -5,17 +5,30 @@
   const form = document.getElementById("filters");
   const shown = document.getElementById("shown");
   const rows = Array.from(document.querySelectorAll("#claims tbody tr"), (row) => ({
-    row, text: `${row.textContent} ${row.id}`.toLowerCase(), data: row.dataset,
+    row,
+    text: `${row.textContent} ${row.id}`.toLowerCase(),
+    data: row.dataset,
+    cites: row.lastElementChild.textContent.split(" ").map((cite) => {
+      const [key, place] = cite.split(":");
+      const [first, last = first] = place.split("-").map(Number);
+      return { key, first, last };
+    }),
   }));
+
+  // Whether a place such as 004:43 lies in lines that are cited, such as 004:40-45.
+  function covered(place, cites) {
+    const [, key, line] = place.match(/^([^:]+):([0-9]+)$/) ?? [];
+    return cites.some((cite) => cite.key === key && cite.first <= line && line <= cite.last);
+  }
 
   function apply() {
     const words = form.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = Array.from(form.querySelectorAll("select")).filter((select) => select.value);
     let count = 0;
-    for (const { row, text, data } of rows) {
-      const fits = words.every((word) => text.includes(word))
-        && wanted.every((select) => (select.name === "document"
-          ? text.includes(`${select.value}:`) : data[select.name] === select.value));
+    for (const { row, text, data, cites } of rows) {
+      const fits = words.every((word) => text.includes(word) || covered(word, cites))
+        && wanted.every(({ name, value }) => (name === "document"
+          ? cites.some(({ key }) => key === value) : data[name] === value));
       if (row.hidden === fits) row.hidden = !fits;
       count += fits;
     }
@@ -30,8 +43,10 @@
     apply();
   }
 
-  for (const [name, value] of new URLSearchParams(location.search)) {
-    if (form.elements[name]) form.elements[name].value = value;
+  const asked = new URLSearchParams(location.search);
+  for (const control of form.querySelectorAll("[name]")) {
+    control.value = asked.get(control.name) ?? "";
+    if (control.selectedIndex === -1) control.value = ""; // it has no such option
   }
   form.hidden = false;
   form.addEventListener("input", remember);

@@ -1,0 +1,312 @@
+"""Examine trained networks by their stored weights: `results/examined/ARM/SEED.json`.
+
+Which runs are examined, and how, follows from the rules: those whose quantities are numbers of
+`examinations`. A file says of which run it is, by the digest of the run's record, and what made it.
+It is evidence of its own beside the runs, since other examinations can be made of the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import torch
+
+from claims.training import examinations, rules, runs
+from claims.training.arms import ARMS
+from claims.training.examinations import ACCURACY, NUMBERS
+from claims.training.reproduce import (
+    FAILURES,
+    chosen_arms,
+    chosen_seeds,
+    complain,
+    counted,
+    say,
+    spelled,
+)
+from claims.training.runs import Array, Run, RunError, require
+from nin_ref import data, networks, training
+from nin_ref.files import write_atomically
+
+COMMAND = "python -m claims.training examine"
+FORMAT = 1
+FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "format": int,
+    "arm": str,
+    "seed": int,
+    "run": str,
+    "data": str,
+    "numbers": dict,
+    "commit": (str, NoneType),
+    "clean": (bool, NoneType),
+    "code": str,
+    "versions": dict,
+    "device": dict,
+    "command": list,
+    "finished": str,
+    "seconds": float,
+    "digest": str,
+}
+LARGEST = 2**16  # bytes
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Examine the runs that rules look at more closely; returns 1 if one could not be examined."""
+    hidden = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hidden.add_argument("--results", type=Path, default=runs.RESULTS)
+    options, shown = hidden.parse_known_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog=COMMAND,
+        description="Compute from the stored weights of runs, on the CPU, what rules need beyond "
+        "predictions. Runs that are examined already stay as they are.",
+    )
+    parser.add_argument(
+        "--arms", type=chosen_arms, default="", metavar="A,B", help="only these arms"
+    )
+    parser.add_argument(
+        "--seeds", type=chosen_seeds, default="", metavar="0,2-5", help="only these seeds"
+    )
+    parser.parse_args(shown, options)
+    worker = Worker(options.results, [*COMMAND.split(), *shown])
+    wanted = needed()
+    for arm in options.arms:
+        if arm not in wanted:
+            complain(f"no rule looks at more of {arm} than its predictions")
+            worker.failed += 1
+    for arm in [name for name in options.arms or ARMS if name in wanted]:
+        worker.examine_arm(arm, wanted[arm], options.seeds)
+    say(
+        f"examined {counted(worker.made, 'run')}; {counted(worker.there, 'run')} examined before"
+        + (f"; {worker.failed} failed" if worker.failed else "")
+    )
+    return int(worker.failed > 0)
+
+
+def needed() -> dict[str, dict[str, int]]:
+    """Return the numbers of examinations that rules need, with the number of seeds, by arm."""
+    from claims.trained import declared_rules
+
+    found: dict[str, dict[str, int]] = {}
+    for rule in declared_rules().values():
+        for part in rules.parts(rule):
+            for arm in rules.arms_of(part) if part.quantity in NUMBERS else ():
+                of_arm = found.setdefault(arm, {})
+                of_arm[part.quantity] = max(part.seeds, of_arm.get(part.quantity, 0))
+    return found
+
+
+@dataclass
+class Worker:
+    """Examines runs one after the other, and keeps the images for runs of the same kind."""
+
+    results: Path
+    command: Sequence[str]
+    made: int = 0
+    there: int = 0
+    failed: int = 0
+    kept: tuple[tuple[str, str], Tested] | None = None
+
+    def examine_arm(self, arm: str, quantities: Mapping[str, int], seeds: Sequence[int]) -> None:
+        """Examine the finished runs of an arm, of these seeds or of all that a rule needs."""
+        asked = seeds or range(max(quantities.values()))
+        folders = [runs.folder_of(self.results, arm, seed) for seed in asked]
+        missing = [folder.name for folder in folders if not folder.is_dir()]
+        if missing:
+            say(f"{arm}: no finished run of seed {', '.join(missing)}")
+        for folder in folders:
+            if folder.name in missing:
+                continue
+            try:
+                self.examine(folder, quantities)
+            except FAILURES as error:
+                self.failed += 1
+                complain(f"{arm} seed {folder.name}: {error}")
+
+    def examine(self, folder: Path, quantities: Mapping[str, int]) -> None:
+        """Examine one run, unless that has been done.
+
+        Raises:
+            RunError: if the run or its examination is not valid, or it has no weights.
+            DataError: if the data set cannot be used.
+            OSError: if the examination cannot be written.
+        """
+        arm, seed = folder.parent.name, folder.name
+        run = runs.read(folder, runs.test_labels(ARMS[arm].recipe.data, self.results))
+        if reason := runs.stale(run, runs.traces(self.results)):
+            say(f"{arm} seed {seed} is stale and not examined: {reason}")
+            return
+        try:
+            found = numbers(run)
+        except RunError as error:
+            raise RunError(
+                f"{error}; nothing was changed: restore {path_of(run)}, or move it away to examine "
+                "the run anew"
+            ) from error
+        if quantities.keys() <= found.keys():
+            self.there += 1
+            return
+        if not runs.has_weights(run):
+            raise RunError(
+                f"the run has no weights; its arm keeps those of {ARMS[arm].weights_of} seeds"
+            )
+        images = self.prepared(arm)
+        say(f"{arm} seed {seed}: examining")
+        record = made(run, list(quantities), images, self.command)
+        write_atomically(path_of(run), (json.dumps(record, indent=1) + "\n").encode())
+        self.made += 1
+        say(f"{arm} seed {seed}: examined in {spelled(record['seconds'])}, {path_of(run)}")
+
+    def prepared(self, arm: str) -> Tested:
+        """Return the test images of an arm.
+
+        Raises:
+            DataError: if the data set cannot be used.
+        """
+        recipe = ARMS[arm].recipe
+        key = recipe.data, recipe.preprocessing
+        if self.kept is None or self.kept[0] != key:
+            say(f"reading {recipe.data}, {recipe.preprocessing}")
+            found = data.load(recipe.data)
+            _, test = data.preprocess(found, recipe.preprocessing)
+            self.kept = key, Tested(test, found.test_labels, found.digest)
+        return self.kept[1]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Preprocessed test images, float32 [N, C, H, W], and labels [N], of a data set by digest."""
+
+    images: Array
+    labels: Array
+    digest: str
+
+
+def made(
+    run: Run, quantities: Sequence[str], images: Tested, command: Sequence[str]
+) -> dict[str, Any]:
+    """Examine a run; returns the record of it, as it is written.
+
+    Raises:
+        RunError: if the run has been trained on other data, or its weights cannot be used.
+    """
+    if run.record["data"]["sha256"] != images.digest:
+        raise RunError("the run was trained on data with another digest")
+    made_by = runs.provenance("cpu")
+    made_by["device"]["threads"] = torch.get_num_threads()
+    start = time.perf_counter()
+    found = computed(run, quantities, images)
+    record = {
+        "format": FORMAT,
+        "arm": run.record["arm"],
+        "seed": run.record["seed"],
+        "run": run.record["digest"],
+        "data": images.digest,
+        "numbers": found,
+        **made_by,
+        "command": list(command),
+        "finished": training.now(),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    record["digest"] = runs.record_digest(record)
+    return record
+
+
+def computed(run: Run, quantities: Sequence[str], images: Tested) -> dict[str, float]:
+    """Return the numbers that the examinations behind some quantities give of a run.
+
+    Raises:
+        RunError: if its weights cannot be used.
+    """
+    recipe = ARMS[run.record["arm"]].recipe
+    network = networks.build(recipe.network, **recipe.options)
+    network.load_state_dict(runs.weights(run))
+    labels = torch.from_numpy(images.labels.astype(np.int64))
+    return examinations.examined(network, torch.from_numpy(images.images), labels, quantities)
+
+
+# What was found -----------------------------------------------------------------------------------
+
+
+def path_of(run: Run) -> Path:
+    """Return where the examination of a run lies."""
+    results = run.folder.parents[2]
+    return results / "examined" / run.folder.parent.name / f"{run.folder.name}.json"
+
+
+def numbers(run: Run) -> dict[str, float]:
+    """Return the numbers of a run's examination; none where it has not been examined.
+
+    Raises:
+        RunError: if the examination is damaged, or of another run.
+    """
+    record = read(run)
+    found: dict[str, float] = record["numbers"] if record else {}
+    return found
+
+
+def read(run: Run) -> dict[str, Any] | None:
+    """Return the record of a run's examination after checking it; None if there is none.
+
+    Raises:
+        RunError: if it is damaged, has other fields than it should, or is of another run.
+    """
+    path = path_of(run)
+    if not os.path.lexists(path):
+        return None
+    with runs.blaming(f"examination {path.parent.name}/{path.name}"):
+        require(path.is_file() and not path.is_symlink(), "it is no plain file")
+        require(path.stat().st_size <= LARGEST, "it is too large")
+        record = runs.json_object(path.read_bytes())
+        check(record, run)
+    return record
+
+
+def check(record: Mapping[str, Any], run: Run) -> None:
+    """Check fields and types of the record of an examination, and that it is that of a run.
+
+    Raises:
+        RunError: if something is wrong. A damaged record may raise anything else.
+    """
+    require(record.get("format") == FORMAT, f"it is not of format {FORMAT}")
+    unknown, lacking = record.keys() - FIELDS.keys(), FIELDS.keys() - record.keys()
+    require(not unknown, f"it has unknown fields: {', '.join(sorted(unknown))}")
+    require(not lacking, f"it lacks {', '.join(sorted(lacking))}")
+    for name, kind in FIELDS.items():
+        value = record[name]
+        right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+        require(right, f"{name} is {value!r}"[:200])
+    require(runs.record_digest(record) == record["digest"], "it is not what its digest says")
+    of = f"{record['arm']}/{record['seed']}"
+    require(of == f"{run.record['arm']}/{run.record['seed']}", f"it says that it is of {of}")
+    require(record["run"] == run.record["digest"], "it is of another run than the one there")
+    require(record["data"] == run.record["data"]["sha256"], "its data are not those of the run")
+
+    found = record["numbers"]
+    foreign = found.keys() - NUMBERS.keys()
+    require(not foreign, f"no examination gives {', '.join(sorted(foreign))}")
+    require(ACCURACY in found, f"it lacks the {ACCURACY}")
+    for name, number in found.items():
+        require(isinstance(number, float) and runs.finite(number), f"{name} is {number!r}"[:200])
+    for name, keys in (
+        ("versions", {"python", "numpy", "torch", "cuda"}),
+        ("device", {"kind", "name", "threads"}),
+    ):
+        require(record[name].keys() == keys, f"{name} is {record[name]!r}"[:200])
+    texts = [*record["versions"].values(), record["device"]["name"], *record["command"]]
+    require(all(isinstance(text, str) for text in texts), "a version or argument is no text")
+    threads = record["device"]["threads"]
+    require(type(threads) is int and threads > 0, f"it has {threads!r} threads")
+    require(runs.finite(record["seconds"]) and record["seconds"] >= 0, "it took no time")
+    require(datetime.fromisoformat(record["finished"]).tzinfo is not None, "its time has no zone")
