@@ -21,7 +21,7 @@ from claims.report.__main__ import publish
 from claims.suite import SUITE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request, Response
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -100,11 +100,8 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("response", lambda answer: answer.ok or wrong.append(f"missing: {answer.url}"))
-        page.on(
-            "request",
-            lambda request: request.url.startswith(base) or wrong.append(f"foreign: {request.url}"),
-        )
+        page.on("response", lambda answer: wrong.extend(missing(answer)))
+        page.on("request", lambda request: wrong.extend(foreign(request, base)))
         page.goto(f"{base}/{path}")
         return page
 
@@ -115,11 +112,20 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
     assert said == []
 
 
+def missing(answer: Response) -> list[str]:
+    return [] if answer.ok else [f"missing: {answer.url}"]
+
+
+def foreign(request: Request, base: str) -> list[str]:
+    return [] if request.url.startswith(base) else [f"foreign: {request.url}"]
+
+
 def ids(page: Page) -> list[str]:
     """Return the ids of the claims that the table shows."""
-    return page.locator("#claims tbody tr").evaluate_all(
+    shown: list[str] = page.locator("#claims tbody tr").evaluate_all(
         "rows => rows.filter(row => row.checkVisibility()).map(row => row.id)"
     )
+    return shown
 
 
 def told(shown: list[str]) -> str:

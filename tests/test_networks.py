@@ -141,7 +141,7 @@ def test_parameters(name: str, options: Options, parameters: int) -> None:
 def test_without_its_last_relu_nin_is_the_same_but_for_the_sign() -> None:
     network, without = seeded("nin").eval(), seeded("nin", last_relu=False).eval()
     with torch.no_grad():
-        maps, unclipped = network.features(images()), without.features(images())
+        maps, unclipped = (one.get_submodule("features")(images()) for one in (network, without))
     assert unclipped.min() < 0 < unclipped.max()
     assert torch.equal(unclipped.clamp(min=0), maps)
     assert kinds(network).count("ReLU") == kinds(without).count("ReLU") + 1 == 9

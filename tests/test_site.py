@@ -34,7 +34,7 @@ from claims.core.suite import Suite
 from claims.core.verdict import Holds
 from claims.report import __main__ as report
 from claims.report import site as module
-from claims.report.figures import Figure
+from claims.report.drawing import Figure
 from claims.report.site import Files, site
 from claims.report.training import ArmPage, FinishedRun, UsedRule
 from claims.suite import SUITE
