@@ -21,7 +21,7 @@ from claims.report.__main__ import publish
 from claims.suite import SUITE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -91,20 +91,27 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture
 def opened(browser: Browser, address: str) -> Iterator[Opened]:
     """Open pages, in a context of their own each; at the end nothing may have gone wrong in one."""
-    contexts, wrong = [], []
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def answered(answer: Response) -> None:
+        if not answer.ok:
+            wrong.append(f"{answer.status}: {answer.url}")
 
     def open_page(path: str, base: str = address, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | options)
+        context = browser.new_context(**{"viewport": DESKTOP} | options)
         contexts.append(context)
         page = context.new_page()
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith(f"{base}/"):
+                wrong.append(f"another host: {request.url}")
+
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("response", lambda answer: answer.ok or wrong.append(f"missing: {answer.url}"))
-        page.on(
-            "request",
-            lambda request: request.url.startswith(base) or wrong.append(f"foreign: {request.url}"),
-        )
+        page.on("response", answered)
+        page.on("request", asked)
         page.goto(f"{base}/{path}")
         return page
 
@@ -117,9 +124,10 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
 
 def ids(page: Page) -> list[str]:
     """Return the ids of the claims that the table shows."""
-    return page.locator("#claims tbody tr").evaluate_all(
+    shown: list[str] = page.locator("#claims tbody tr").evaluate_all(
         "rows => rows.filter(row => row.checkVisibility()).map(row => row.id)"
     )
+    return shown
 
 
 def told(shown: list[str]) -> str:
