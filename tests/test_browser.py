@@ -95,7 +95,7 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
     wrong: list[str] = []
 
     def answered(answer: Response) -> None:
-        if not answer.ok:
+        if answer.status >= 400:
             wrong.append(f"{answer.status}: {answer.url}")
 
     def open_page(path: str, base: str = address, **options: Any) -> Page:
