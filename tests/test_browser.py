@@ -21,7 +21,7 @@ from claims.report.__main__ import publish
 from claims.suite import SUITE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Request, Response
+    from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -91,17 +91,27 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture
 def opened(browser: Browser, address: str) -> Iterator[Opened]:
     """Open pages, in a context of their own each; at the end nothing may have gone wrong in one."""
-    contexts, wrong = [], []
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def answered(answer: Response) -> None:
+        if answer.status >= 400:
+            wrong.append(f"{answer.status}: {answer.url}")
 
     def open_page(path: str, base: str = address, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | options)
+        context = browser.new_context(**{"viewport": DESKTOP} | options)
         contexts.append(context)
         page = context.new_page()
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith(f"{base}/"):
+                wrong.append(f"another host: {request.url}")
+
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("response", lambda answer: wrong.extend(missing(answer)))
-        page.on("request", lambda request: wrong.extend(foreign(request, base)))
+        page.on("response", answered)
+        page.on("request", asked)
         page.goto(f"{base}/{path}")
         return page
 
@@ -110,14 +120,6 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
     for context in contexts:
         context.close()
     assert said == []
-
-
-def missing(answer: Response) -> list[str]:
-    return [] if answer.ok else [f"missing: {answer.url}"]
-
-
-def foreign(request: Request, base: str) -> list[str]:
-    return [] if request.url.startswith(base) else [f"foreign: {request.url}"]
 
 
 def ids(page: Page) -> list[str]:

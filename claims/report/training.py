@@ -217,7 +217,7 @@ def _used(id_: str, rule: Rule, verdict: Mapping[str, Any], results: Path) -> Us
     return UsedRule(
         claim=id_,
         says=verdict["says"],
-        verdict=summary.SPOKEN[Verdict(verdict["observed"])][1],
+        verdict=verdict["observed"],
         described=rules.described(rule),
         digest=digest,
         runs={
