@@ -394,8 +394,8 @@ class Number:
     tolerance: float
 
 
-# Rounding decides ties alone. On a trained network, 1,000 images and 300 mosaics, two threads, other
-# memory formats and float64 changed no count, and the fall by 1e-7. Here is room for ten of 10,000
+# Rounding decides ties alone. On a trained network, 1,000 images and 300 mosaics, threads, formats
+# of memory and float64 changed no count, and the fall by 1e-7. Here is room for ten of 10,000
 # images at a tie; of the fall for one that is said to be of another class; of correlations for what
 # such images do to the ranks of channels and blocks.
 NUMBERS: Mapping[str, Number] = {
