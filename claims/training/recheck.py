@@ -134,9 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--examine-seconds",
         type=float,
-        default=600.0,
+        default=1800.0,
         metavar="S",
-        help="examine again those runs of which that took less time (default: 600)",
+        help="examine again those runs of which that took less time (default: 1800)",
     )
     parser.add_argument("--results", type=Path, default=runs.RESULTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
