@@ -67,6 +67,9 @@ reproduce: $(READY) ## train what training claims lack; ARMS=a,b SEEDS=0-2 BUDGE
 	    $(if $(BUDGET_MINUTES),--budget-minutes "$(BUDGET_MINUTES)") \
 	    $(if $(TOGETHER),--together "$(TOGETHER)")
 
+examine: $(READY) ## what claims ask of trained networks beyond their predictions, from their weights
+	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training examine
+
 recheck: $(READY) ## verify the committed training runs, on a CPU
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training recheck
 
@@ -88,6 +91,7 @@ crate: $(READY) ## the evidence as an RO-Crate, in build/evidence.crate.zip
 
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
+	@$(BIN)/python benchmarks/report.py
 	@env -u OMP_NUM_THREADS $(BIN)/python benchmarks/training.py
 
 mutation: $(READY) ## change the code in one place at a time: some test must fail (ten minutes)
@@ -103,4 +107,4 @@ clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test oldest latest soak data reproduce recheck measure coverage-of-documents report report-check crate bench mutation lint clean
+.PHONY: help quick claims test oldest latest soak data reproduce examine recheck measure coverage-of-documents report report-check crate bench mutation lint clean
