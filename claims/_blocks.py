@@ -82,7 +82,7 @@ def filled(module: nn.Module, seed: int, *, shifts: bool = True) -> nn.Module:
     """Give a module whole numbers as weights, so that it computes exactly, and return it.
 
     It is then in float64 and in evaluation mode. Its batch norms scale channels by 1 or 2 and,
-    with `shifts`, shift them by up to 2.
+    with `shifts`, shift them by up to 2; what they divide by is 1.
     """
     import torch
     from torch import nn
@@ -93,7 +93,8 @@ def filled(module: nn.Module, seed: int, *, shifts: bool = True) -> nn.Module:
         if isinstance(layer, nn.Conv2d):
             layer.weight.copy_(torch.tensor(rng.integers(-1, 2, layer.weight.shape)))
         elif isinstance(layer, nn.BatchNorm2d):
-            layer.eps = 0.0
+            layer.eps = 2.0**-10
+            layer.running_var = torch.full_like(layer.weight, 1 - layer.eps)
             layer.weight.copy_(torch.tensor(rng.integers(1, 3, layer.weight.shape)))
             layer.bias.copy_(torch.tensor(rng.integers(-2, 3, layer.bias.shape) * shifts))
     return module

@@ -58,12 +58,12 @@ def run(layers: Iterable[nn.Module], c: Image) -> Any:
 
 
 def takes(layers: Iterable[nn.Module], c: Image) -> bool:
-    """Whether layers process an image of that size."""
+    """Whether layers make maps of an image of that size; before PyTorch 2.13 empty ones may be."""
     try:
-        run(layers, c)
+        maps = run(layers, c)
     except RuntimeError:
         return False
-    return True
+    return bool((maps["out"] if isinstance(maps, dict) else maps).numel() > 0)
 
 
 def last_maps(models: Models, c: Image) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -271,7 +272,10 @@ def exported(model: nn.Module, example: Array) -> Program:
     file = io.BytesIO()
     torch.export.save(program, file)
     file.seek(0)
-    loaded = torch.export.load(file).module()
+    with warnings.catch_warnings():
+        # PyTorch 2.11 and 2.12 warn of what they themselves do.
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
+        loaded = torch.export.load(file).module()
     return lambda images: np.asarray(loaded(torch.from_numpy(images)).detach())
 
 

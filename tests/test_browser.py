@@ -98,6 +98,10 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
         if answer.status >= 400:
             wrong.append(f"{answer.status}: {answer.url}")
 
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # which is what a page that is left does
+            wrong.append(f"{request.failure}: {request.url}")
+
     def open_page(path: str, base: str = address, **options: Any) -> Page:
         context = browser.new_context(**{"viewport": DESKTOP} | options)
         contexts.append(context)
@@ -109,7 +113,7 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
 
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+        page.on("requestfailed", failed)
         page.on("response", answered)
         page.on("request", asked)
         page.goto(f"{base}/{path}")

@@ -389,6 +389,7 @@ def test_a_full_disk_loses_nothing(toy: pytest.Pytester, when: str) -> None:
     assert [path.name for path in verdicts_file(toy).parent.iterdir()] == ["verdicts.json"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_breaking_off_leaves_the_previous_results(toy: pytest.Pytester) -> None:
     toy.runpytest("toy")
     before = verdicts_file(toy).read_bytes()

@@ -38,14 +38,6 @@ def own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let SIGINT interrupt, which a shell turns off for what runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def do(results: Path, *arguments: object) -> int:
     """Run the command here, on a CPU."""
     return reproduce.main(

@@ -28,7 +28,7 @@ from claims.subjects import RUNS, Evidence
 from claims.suite import SUITE
 from claims.trained import RULES, Values, runs_with, trained
 from claims.training import quantities, rules, runs
-from claims.training.arms import ARMS
+from claims.training.arms import ARMS, STARTS
 from claims.training.examinations import (
     BLOCKS,
     CHANNELS,
@@ -406,7 +406,7 @@ def test_every_arm_is_of_use_to_a_rule() -> None:
     assert len(controls) == 6
     # No document says that batch norm or whitening helps: these two are for context.
     context = {"cifar10-batch-norm-short", "cifar10-standardised-short"}
-    rehearsals = {"tiny", "cifar10-start", "cifar10-tf32-start"}
+    rehearsals = {"tiny", "mnist-start", *(f"cifar10{name}-start" for name in STARTS)}
     assert set(ARMS) - used == controls | context | rehearsals
 
 
