@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -385,3 +386,35 @@ def test_true_labels_are_kept_and_known(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(runs.RunError, match="there are no true labels of patterns"):
         runs.test_labels("patterns", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "clean"),
+    [
+        ("", True),
+        ("results/runs/tiny/0/run.json", True),
+        ("results/examined/tiny/0.json", True),
+        ("results/test_labels/patterns.npy", True),
+        ("results/rules.json", False),
+        ("claims/training/arms.py", False),
+        ("new.py", False),
+    ],
+)
+def test_a_checkout_is_clean_whatever_other_runs_left_in_it(
+    changed: str, clean: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+
+    for name in ("claims/training/runs.py", "claims/training/arms.py", "results/rules.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("as it was")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    if changed:
+        (tmp_path / changed).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / changed).write_text("another")
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "claims" / "training" / "runs.py"))
+    assert runs.provenance("cpu")["clean"] is clean

@@ -292,6 +292,11 @@ def test_labels(data: str, results: Path) -> Array:
     return labels
 
 
+# What other runs leave changes nothing of this one.
+OTHER_RUNS = [f":(top,exclude)results/{name}" for name in ("runs", "examined", "test_labels")]
+CHANGES = ("status", "--porcelain", "--", ":/", *OTHER_RUNS)
+
+
 def provenance(device: str) -> dict[str, Any]:
     """Return what the outcome comes from: code, versions and device."""
     import torch
@@ -301,7 +306,7 @@ def provenance(device: str) -> dict[str, Any]:
     cuda = device != "cpu"
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "clean": None if (status := _git("status", "--porcelain")) is None else not status,
+        "clean": None if (changes := _git(*CHANGES)) is None else not changes,
         "code": training.code_digest(),
         "versions": {
             "python": platform.python_version(),
