@@ -92,7 +92,7 @@ crate: $(READY) ## the evidence as an RO-Crate, in build/evidence.crate.zip
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
 	@$(BIN)/python benchmarks/report.py
-	@env -u OMP_NUM_THREADS $(BIN)/python benchmarks/training.py
+	@env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.training
 
 mutation: $(READY) ## change the code in one place at a time: some test must fail (ten minutes)
 	@$(BIN)/python tests/mutation.py

@@ -138,7 +138,7 @@ def ours(
 
 def several_at_once(device: torch.device) -> None:
     """Time one to four processes that train on the device at once."""
-    command = [sys.executable, __file__, "--device", device.type, "--alone"]
+    command = [sys.executable, "-m", "benchmarks.training", "--device", device.type, "--alone"]
     alone = 0.0
     for count in range(1, 1 + (4 if device.type == "cuda" else 2)):
         environment = {**os.environ}

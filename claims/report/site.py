@@ -304,6 +304,7 @@ def claim_page(
         "arms": sorted(rules.seeds_by_arm(RULES[id_])) if id_ in RULES else [],
         "checks": checks(claim),
         "columns": list(columns),
+        "found": next(iter(entry["numbers"].values()), {}).get("found", ""),
         "flips": flips,
         "command": f".venv/bin/pytest claims -k '{id_}'\n.venv/bin/{shlex.join(command)}",
     }
