@@ -287,7 +287,8 @@ def claim_page(
 ) -> dict[str, Any]:
     """Return what the page of a claim shows."""
     id_, reading = entry["id"], entry["reading_of"]
-    columns = dict.fromkeys(name for numbers in entry["numbers"].values() for name in numbers)
+    numbers: list[Entry] = list(entry["numbers"].values())
+    columns = dict.fromkeys(name for one in numbers for name in one)
     command = ["python", "-m", "claims", id_]
     replay = ""
     if entry["counterexample"]:
@@ -304,7 +305,7 @@ def claim_page(
         "arms": sorted(rules.seeds_by_arm(RULES[id_])) if id_ in RULES else [],
         "checks": checks(claim),
         "columns": list(columns),
-        "found": next(iter(entry["numbers"].values()), {}).get("found", ""),
+        "found": numbers[0].get("found", "") if numbers else "",
         "flips": flips,
         "command": f".venv/bin/pytest claims -k '{id_}'\n.venv/bin/{shlex.join(command)}",
     }
