@@ -33,7 +33,7 @@ from claims.faults import models as surgeries
 from claims.faults import operators as faults
 from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models, traced
 from claims.trained import trained
-from claims.training.rules import Interaction, MeanAbove
+from claims.training.rules import Interaction, Lower, MeanAbove
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
 
@@ -509,6 +509,8 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
 
 # What only training decides -----------------------------------------------------------------------
 
+CLASS_MAPS = "cifar10-no-last-relu-brief"
+
 trained_maps = (
     trained(
         "confidence-maps/maps-find-objects-in-photographs",
@@ -516,7 +518,7 @@ trained_maps = (
         "a class is brightest in the quarter that holds its object.",
         cites=["000:48", "002:20", "nin-paper:4.7"],
         rule=MeanAbove(
-            "cifar10-brief", 30.0, quantity="quarters found more often than shuffled", seeds=3
+            CLASS_MAPS, 30.0, quantity="quarters found more often than shuffled", seeds=3
         ),
         reading_of=BRIGHT_ON_THE_OBJECT,
     ),
@@ -526,7 +528,21 @@ trained_maps = (
         "with them covered the class score falls more than with as large a part elsewhere.",
         cites=["000:48"],
         rule=MeanAbove(
-            "cifar10-brief", 0.0, quantity="fall of the score beyond a random cover", seeds=3
+            CLASS_MAPS, 0.0, quantity="fall of the score beyond a random cover", seeds=3
+        ),
+    ),
+    trained(
+        "confidence-maps/average-ties-maps-to-classes",
+        says="Training with the global average ties each of the last maps to a class: the largest "
+        "value of all maps lies in that of the true class far more often than after training with "
+        "a fully connected layer on the same maps.",
+        cites=["000:45", "nin-paper:3.2"],
+        rule=Lower(
+            "cifar10-fc-head-no-last-relu-brief",
+            CLASS_MAPS,
+            delta=30.0,
+            quantity="share of top activations in the true class's map",
+            seeds=3,
         ),
     ),
     trained(

@@ -10,9 +10,7 @@ from claims.core.claim import Claim, Fault
 from claims.core.verdict import InsufficientEvidenceError, Recorded, Undecided
 from claims.subjects import RUNS, Evidence
 from claims.training import rules
-from claims.training.rules import Rule
-
-Values = dict[str, dict[str, dict[int, float | None]]]  # by quantity, arm and seed
+from claims.training.rules import Rule, Values
 
 RULES: dict[str, Rule] = {}
 """The rules of all claims declared so far, by the claims' ids."""

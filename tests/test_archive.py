@@ -21,11 +21,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+import tiny
 
 from claims.training import archive, runs
-from claims.training.arms import ARMS
-from nin_ref import data, training
 
 Contents = dict[str, bytes]  # of an archive, by name
 
@@ -36,25 +34,8 @@ LABELS = "test_labels/patterns.npy"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return results with four runs of the tiny arm."""
-    torch.set_num_threads(1)
     results = tmp_path_factory.mktemp("made")
-    patterns = data.load("patterns")
-    train, test = data.preprocess(patterns, ARMS["tiny"].recipe.preprocessing)
-    images = training.Images(
-        train, patterns.train_labels, test, patterns.test_labels, 10, patterns.digest
-    )
-    for seed in (0, 1, 2, 10):
-        runs.make(
-            "tiny",
-            ARMS["tiny"],
-            seed,
-            images,
-            "cpu",
-            results=results,
-            warn=pytest.fail,
-            report=lambda progress, share: None,
-        )
-    runs.keep_test_labels("patterns", patterns.test_labels, results)
+    tiny.make(results, 0, 1, 2, 10)
     return results
 
 

@@ -13,6 +13,11 @@ from claims.training.arms import ARMS, FULL, HEADS, SHORT_VARIANTS, STARTS, TRIC
 from nin_ref import networks
 from nin_ref.training import Recipe
 
+BRIEF = (
+    "cifar10-brief",
+    "cifar10-no-last-relu-brief",
+    "cifar10-fc-head-no-last-relu-brief",
+)
 TRACES = json.loads((runs.RESULTS / "traces.json").read_bytes())
 
 
@@ -138,12 +143,21 @@ def test_tricks_differ_in_the_network_alone() -> None:
     assert skips == [False, True]
 
 
+def test_brief_arms_differ_in_what_they_say() -> None:
+    published, maps, fc_head = (ARMS[name].recipe for name in BRIEF)
+    assert differences(published, ARMS["cifar10"].recipe) == {"phases"}
+    assert published.phases == ((8, 1.0), (1, 0.1), (1, 0.01))
+    assert differences(maps, published) == differences(fc_head, maps) == {"options"}
+    assert maps.options == {"last_relu": False}
+    assert fc_head.options == {"last_relu": False, "head": "linear"}
+
+
 def test_weights_are_kept_where_claims_need_them_and_where_they_are_small() -> None:
     kept = {name: arm.weights_of for name, arm in ARMS.items() if arm.weights_of != 1}
     lesions = ("trunk", "trunk-squeeze-excitation", "plain-56", "residual-56")
     assert kept == {
         "cifar10": 6,
-        "cifar10-brief": 3,
+        **dict.fromkeys(BRIEF, 3),
         **dict.fromkeys(lesions, 5),
         **dict.fromkeys(("wide-mlp", "mnist-start"), 0),
     }

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from torch import Tensor, nn
 
@@ -178,16 +179,10 @@ def test_covers_and_top_activations_are_those_of_numpy(monkeypatch: pytest.Monke
         whole = float(maps[said].mean())
         falls = [whole - score(image, cells, said) for cells in (bright, anywhere)]
         differences.append(falls[0] - falls[1])
-    tops = [
-        np.unravel_index(maps_of(image.numpy()).argmax(), (5, 4, 4))[0] == label
-        for image, label in zip(images, labels, strict=True)
-    ]
     found = examined(network, images, labels, [FALL])
-    assert list(found) == [ACCURACY, FALL, TOP]
+    assert list(found) == [ACCURACY, FALL]
     assert found[FALL] == pytest.approx(np.mean(differences), rel=1e-5)
-    assert found[TOP] == pytest.approx(100 * np.mean(tops))
     assert found[FALL] > 0
-    assert 0 < found[TOP] < 100
 
 
 def test_a_cover_is_of_a_fifth_of_the_cells() -> None:
@@ -530,24 +525,8 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return results with three runs of the tiny arm, of which two have weights."""
     results = tmp_path_factory.mktemp("finished")
-    patterns = data.load("patterns")
-    train, test = data.preprocess(patterns, ARMS["tiny"].recipe.preprocessing)
-    labels = patterns.train_labels, patterns.test_labels
-    images = training.Images(train, labels[0], test, labels[1], 10, patterns.digest)
     arm = Arm(says="tiny", recipe=ARMS["tiny"].recipe, on_cpu=True, weights_of=2)
-    with training.threads(1):
-        for seed in (0, 1, 2):
-            assert runs.make(
-                "tiny",
-                arm,
-                seed,
-                images,
-                "cpu",
-                results=results,
-                warn=pytest.fail,
-                report=lambda progress, share: None,
-            )
-    runs.keep_test_labels("patterns", patterns.test_labels, results)
+    tiny.make(results, 0, 1, 2, arm=arm)
     (results / "traces.json").write_text(json.dumps({"tiny": ARMS["tiny"].trace()}))
     return results
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from claims import trained
@@ -30,7 +31,7 @@ from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUA
 from claims.training.recheck import Report
 from claims.training.rules import MeanAbove
 from nin_ref import data, training
-from nin_ref.training import Images, Recipe
+from nin_ref.training import Recipe
 
 OTHER = "tiny-without-dropout"
 TRACES = {name: [2.0 + number, 1.5] for number, name in enumerate(("tiny", OTHER))}
@@ -90,27 +91,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     GOOD[:] = [results]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    patterns = data.load("patterns")
-    train, test = data.preprocess(patterns, "standardised")
-    labels = patterns.train_labels, patterns.test_labels
-    images = Images(train, labels[0], test, labels[1], 10, patterns.digest)
     (results / "rules.json").write_text(json.dumps({i: rule_entry(r) for i, r in RULES.items()}))
     (results / "traces.json").write_text(json.dumps(TRACES))
-    runs.keep_test_labels("patterns", patterns.test_labels, results)
     with pytest.MonkeyPatch.context() as patched:
         for name, arm in arms().items():
             patched.setitem(cast(dict[str, Arm], ARMS), name, arm)
-            for seed in (0, 1):
-                assert runs.make(
-                    name,
-                    arm,
-                    seed,
-                    images,
-                    "cpu",
-                    results=results,
-                    warn=pytest.fail,
-                    report=lambda progress, share: None,
-                )
+            tiny.make(results, 0, 1, name=name, arm=arm)
         # For class maps to find quarters in, and few enough to do so again and again.
         for name, number in (("MOSAICS", 60), ("COVERED", 60)):
             patched.setattr(examinations, name, number)
@@ -548,10 +534,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         with_record(data={"name": "mnist"}),
         "run tiny/0: its data are not patterns as published",
     ),
-    "version": (with_record(versions={"numpy": 2}), "has another type than it must"),
-    "threads": (with_record(device={"threads": "1"}), "has another type than it must"),
-    "no threads": (with_record(device={"threads": 0}), "has another type than it must"),
-    "true threads": (with_record(device={"threads": True}), "has another type than it must"),
+    "version": (with_record(versions={"numpy": 2}), "a version or argument is no text"),
+    "threads": (with_record(device={"threads": "1"}), "it has '1' threads"),
+    "no threads": (with_record(device={"threads": 0}), "it has 0 threads"),
+    "true threads": (with_record(device={"threads": True}), "it has True threads"),
     "CUDA on a CPU": (
         with_record(versions={"cuda": "13.0"}),
         "its device and its version of CUDA do not fit",

@@ -468,6 +468,15 @@ def test_on_a_cpu_the_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert worker.fits("mnist", 1) is fits
 
 
+def test_a_gpu_is_as_fast_with_many_threads_on_its_host(
+    gpus: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpus.setattr(torch, "get_num_threads", lambda: 1000)
+    seconds = reproduce.expected("cifar10", "cuda", ())
+    assert not reproduce.Worker("cuda", tmp_path, 0.9 * seconds / 60).fits("cifar10", 0)
+    assert reproduce.Worker("cuda", tmp_path, 1.1 * seconds / 60).fits("cifar10", 0)
+
+
 def test_runs_on_the_same_device_tell_more(tmp_path: Path) -> None:
     put_run(tmp_path, "mnist", 0, name="B", seconds=[1000.0])
     assert expected("mnist", tmp_path) == 1000

@@ -18,27 +18,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from claims.training import runs
 from claims.training.arms import ARMS
-from nin_ref import data, networks, training
+from nin_ref import data, networks
 
 ARM = ARMS["tiny"]
-
-
-def images() -> training.Images:
-    patterns = data.load("patterns")
-    train, test = data.preprocess(patterns, ARM.recipe.preprocessing)
-    return training.Images(
-        train, patterns.train_labels, test, patterns.test_labels, 10, patterns.digest
-    )
 
 
 def make(results: Path, seed: int, **arguments: Any) -> Path | None:
     torch.set_num_threads(1)
     quiet: dict[str, Any] = {"warn": pytest.fail, "report": lambda progress, share: None}
-    return runs.make("tiny", ARM, seed, images(), "cpu", results=results, **{**quiet, **arguments})
+    return runs.make(
+        "tiny", ARM, seed, tiny.images(), "cpu", results=results, **{**quiet, **arguments}
+    )
 
 
 @pytest.fixture(scope="module")

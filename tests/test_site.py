@@ -30,7 +30,7 @@ from claims.core import results
 from claims.core.claim import Claim, Fault, Subject
 from claims.core.coverage import CoverageError
 from claims.core.document import Document
-from claims.core.suite import Suite
+from claims.core.suite import Suite, UnavailableError
 from claims.core.verdict import Holds
 from claims.report import __main__ as report
 from claims.report import site as module
@@ -38,6 +38,7 @@ from claims.report.drawing import Figure
 from claims.report.site import Files, site
 from claims.report.training import ArmPage, FinishedRun, UsedRule
 from claims.suite import SUITE
+from claims.training.runs import RunError
 
 RESULTS = SUITE.verdicts.parent
 ENTRIES = results.read(SUITE.verdicts)
@@ -757,6 +758,8 @@ def test_damaged_verdicts_are_refused(making: Making) -> None:
         site(making.folder)
 
 
+Captured = pytest.CaptureFixture[str]
+
 # Publishing ---------------------------------------------------------------------------------------
 
 
@@ -795,6 +798,46 @@ def test_a_failing_write_leaves_the_old_site(
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
+def test_a_site_that_cannot_be_moved_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.publish({"index.html": b"1"}, tmp_path / "site")
+    replace = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(13, "Permission denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(OSError, match="Permission denied"):
+        report.publish({"index.html": b"2"}, tmp_path / "site")
+    assert tree(tmp_path) == {"site/index.html": b"1"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RunError("run cifar10/0: it has no curve.json"),
+        UnavailableError("run cifar10/0: it has no curve.json; `make recheck` says more"),
+    ],
+)
+def test_a_damaged_run_is_said_in_a_sentence(
+    error: Exception, made_report: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def fail(documents: Path | None) -> Files:
+        raise error
+
+    report.main([])
+    before = tree(made_report)
+    (made_report / "results" / "verdicts.json").write_text("others")
+    monkeypatch.setattr(report, "pages_of_site", fail)
+    capsys.readouterr()
+    assert report.main([]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+    assert tree(made_report) == before | {"results/verdicts.json": b"others"}
+
+
 @pytest.fixture
 def made_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the root of a checkout whose README and pages repeat what its verdicts say."""
@@ -826,9 +869,6 @@ def made_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(report, "pages_of_site", pages_of_site)
     return tmp_path
-
-
-Captured = pytest.CaptureFixture[str]
 
 
 def test_the_report_is_written_once_for_each_state_of_the_tree(

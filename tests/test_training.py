@@ -537,23 +537,31 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert min(epochs_seen) == epochs
 
 
-def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_the_threads_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "checkpoint"
-    torch.set_num_threads(2)
-    try:
+    with training.threads(2):
         stopped(TINY, path, 1)
-    finally:
-        torch.set_num_threads(1)
-    seen = []
+    steps, evaluations = [], []
+    scored = Training.class_scores
+
+    def class_scores(self: Training, images: torch.Tensor) -> torch.Tensor:
+        evaluations.append(torch.get_num_threads())
+        return scored(self, images)
+
+    monkeypatch.setattr(Training, "class_scores", class_scores)
     _, progress, _ = training.train(
         TINY,
         0,
         noise(),
         CPU,
         checkpoint=Checkpoint(path, pytest.fail),
-        report=lambda progress, share: seen.append(torch.get_num_threads()),
+        report=lambda progress, share: steps.append(torch.get_num_threads()),
     )
-    assert set(seen) == {2}
+    assert set(steps) == {2}
+    assert set(evaluations) == {2}
+    assert len(evaluations) > 2 * (TINY.epochs - 1), "after each epoch, and the predictions"
     assert progress.threads == 2, "the record says so"
     assert torch.get_num_threads() == 1, "the next run has its own"
 

@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.check and SITE.is_dir() and read(MADE_FROM) == made_from:
             say(f"{SITE / 'index.html'} is up to date")
             return 0
-        committed = committed_files()
-        pages = pages_of_site(options.documents)
+        committed, pages = made(options.documents)
         if options.check:
             return checked(committed, pages)
         for path, content in committed.items():
@@ -77,12 +76,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def made(documents: Path | None) -> tuple[dict[Path, bytes], dict[str, bytes]]:
+    """Return what is committed, and the files of the living report.
+
+    Raises:
+        ResultsError, CoverageError, ValueError: if something that they are made from is damaged.
+    """
+    from claims.core.suite import UnavailableError
+    from claims.training.runs import RunError  # not above: it imports PyTorch
+
+    try:
+        return committed_files(), pages_of_site(documents)
+    except (RunError, UnavailableError) as error:
+        raise results.ResultsError(str(error)) from error
+
+
 def committed_files() -> dict[Path, bytes]:
     """Return what is generated and under version control, by where it belongs.
 
     Raises:
         ResultsError: if the verdicts cannot be read.
-        ValueError: if README.md lacks a mark, or a run is damaged.
+        RunError, UnavailableError: if a run is damaged.
+        ValueError: if README.md lacks a mark.
     """
     from claims.report import badges, errata, training
     from claims.suite import SUITE
@@ -124,7 +139,10 @@ def checked(committed: Mapping[Path, bytes], pages: Mapping[str, bytes]) -> int:
 
 
 def publish(pages: Mapping[str, bytes], folder: Path) -> None:
-    """Put a site in the place of an older one, whole or not at all."""
+    """Put a site in the place of an older one, which stays where this fails.
+
+    A kill between two renames leaves none; the next call builds it again.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         new = Path(temporary) / "new"
@@ -132,14 +150,20 @@ def publish(pages: Mapping[str, bytes], folder: Path) -> None:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(content)
         new.chmod(0o755)
+        old = Path(temporary) / "old"
         if folder.exists():
-            folder.replace(Path(temporary) / "old")
-        new.replace(folder)
+            folder.replace(old)
+        try:
+            new.replace(folder)
+        except OSError:
+            if old.exists():
+                old.replace(folder)
+            raise
 
 
 def digest_of_inputs(documents: Path | None) -> bytes:
     """Return a digest of all that the report is made from."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{documents}\n".encode())
     for package in ("jinja2", "matplotlib"):
         digest.update(f"{package} {metadata.version(package)}\n".encode())
     for path in sorted(inputs(documents)):

@@ -212,7 +212,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
         description="The training recipes, their runs and what they wait for",
         section="arms.html",
         pages=arms,
-        needed=runs_needed(),
+        needed=training.needed(),
         figures=heads,
     )
     for page in arms:
@@ -421,12 +421,3 @@ def subject_pages(
         for name, found in judged.items()
     ]
     return sorted(pages, key=lambda page: (-len(page.entries), page.name))
-
-
-def runs_needed() -> dict[str, int]:
-    """Return how many runs of each arm the rules need."""
-    needed: dict[str, int] = {}
-    for rule in RULES.values():
-        for arm, seeds in rules.seeds_by_arm(rule).items():
-            needed[arm] = max(needed.get(arm, 0), seeds)
-    return needed

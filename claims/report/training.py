@@ -135,8 +135,8 @@ def page(arm: str, verdicts: Entries, results: Path = RESULTS) -> ArmPage:
     """
     found = _runs(arm, results)
     using = {id_: rule for id_, rule in declared_rules().items() if arm in rules.seeds_by_arm(rule)}
-    needed = _needed(arm)
-    missing = [seed for seed in range(needed) if seed not in found]
+    wanted = needed().get(arm, 0)
+    missing = [seed for seed in range(wanted) if seed not in found]
     seeds = spans(missing)
     command = f"python -m claims.training reproduce --arms {arm} --seeds {seeds.partition(' ')[2]}"
     fit = "which a CPU trains" if ARMS[arm].on_cpu else "which need a GPU"
@@ -149,7 +149,7 @@ def page(arm: str, verdicts: Entries, results: Path = RESULTS) -> ArmPage:
         recipe_digest=ARMS[arm].recipe.digest,
         runs=tuple(_finished(run) for run in found.values()),
         rules=tuple(_used(id_, rule, verdicts[id_], results) for id_, rule in using.items()),
-        waits_for=f"{seeds} of {needed} runs, {fit}" if missing else "",
+        waits_for=f"{seeds} of {wanted} runs, {fit}" if missing else "",
         command=command if missing else "",
         figures=tuple(figure for figure in drawn if figure),
     )
@@ -212,7 +212,7 @@ def _finished(run: Run) -> FinishedRun:
 def _used(id_: str, rule: Rule, verdict: Mapping[str, Any], results: Path) -> UsedRule:
     evidence = Evidence(results)
     values = evidence.values(rules.needed(rule))
-    needed = rules.seeds_by_arm(rule)
+    seeds_by_arm = rules.seeds_by_arm(rule)
     digest = rules.digest(rule)
     return UsedRule(
         claim=id_,
@@ -222,11 +222,11 @@ def _used(id_: str, rule: Rule, verdict: Mapping[str, Any], results: Path) -> Us
         digest=digest,
         runs={
             arm: (sum(seed < seeds for seed in _runs(arm, results)), seeds)
-            for arm, seeds in needed.items()
+            for arm, seeds in seeds_by_arm.items()
         },
         found=rules.decide(rule, values).reason,
         rates=evidence.rule(id_).get("error rates", {}),
-        changed=evidence.ran_under_another_rule(id_, digest, needed),
+        changed=evidence.ran_under_another_rule(id_, digest, seeds_by_arm),
         sensitivity="; ".join(
             f"{quantity} of {row.arm}: {text}"
             for quantity, parts in _by_quantity(rule).items()
@@ -499,7 +499,7 @@ def heads(results: Path = RESULTS) -> tuple[Figure, ...]:
             if rules.seeds_by_arm(rule).keys() <= {*arms}
         )
         for quantity, log in (("test error", False), ("epochs to training loss 0.5", True)):
-            rows = [_row(arm, quantity, _needed(arm), results, log=log) for arm in arms]
+            rows = [_row(arm, quantity, needed().get(arm, 0), results, log=log) for arm in arms]
             slug = f"{quantity.replace(' ', '-')}-{name}"
             titled = f"{quantity.capitalize()}: {title}"
             found.append(_side_by_side(slug, titled, [Panel(quantity, rows, {}, ())], claims))
@@ -794,11 +794,13 @@ def _runs(arm: str, results: Path) -> dict[int, Run]:
     return {seed: run for seed, (run, _) in sorted(runs.fresh(results, arm).items())}
 
 
-def _needed(arm: str) -> int:
-    """Return how many runs of an arm the rules need, 0 if none uses it."""
-    return max(
-        (rules.seeds_by_arm(rule).get(arm, 0) for rule in declared_rules().values()), default=0
-    )
+def needed() -> dict[str, int]:
+    """Return how many runs of each arm the rules need."""
+    found: dict[str, int] = {}
+    for rule in declared_rules().values():
+        for arm, seeds in rules.seeds_by_arm(rule).items():
+            found[arm] = max(found.get(arm, 0), seeds)
+    return found
 
 
 def _by_quantity(rule: Rule) -> dict[str, list[Single]]:

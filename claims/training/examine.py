@@ -13,9 +13,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -38,23 +36,15 @@ from nin_ref import data, networks, training
 from nin_ref.files import write_atomically
 
 COMMAND = "python -m claims.training examine"
-FORMAT = 1
-FIELDS: Mapping[str, type | tuple[type, ...]] = {
+FIELDS: runs.Fields = {
     "format": int,
     "arm": str,
     "seed": int,
     "run": str,
     "data": str,
     "numbers": dict,
-    "commit": (str, NoneType),
-    "clean": (bool, NoneType),
-    "code": str,
-    "versions": dict,
-    "device": dict,
-    "command": list,
-    "finished": str,
     "seconds": float,
-    "digest": str,
+    **runs.MADE_BY,
 }
 LARGEST = 2**16  # bytes
 
@@ -208,7 +198,7 @@ def made(
     start = time.perf_counter()
     found = computed(run, quantities, images)
     record = {
-        "format": FORMAT,
+        "format": runs.FORMAT,
         "arm": run.record["arm"],
         "seed": run.record["seed"],
         "run": run.record["digest"],
@@ -279,15 +269,7 @@ def check(record: Mapping[str, Any], run: Run) -> None:
     Raises:
         RunError: if something is wrong. A damaged record may raise anything else.
     """
-    require(record.get("format") == FORMAT, f"it is not of format {FORMAT}")
-    unknown, lacking = record.keys() - FIELDS.keys(), FIELDS.keys() - record.keys()
-    require(not unknown, f"it has unknown fields: {', '.join(sorted(unknown))}")
-    require(not lacking, f"it lacks {', '.join(sorted(lacking))}")
-    for name, kind in FIELDS.items():
-        value = record[name]
-        right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-        require(right, f"{name} is {value!r}"[:200])
-    require(runs.record_digest(record) == record["digest"], "it is not what its digest says")
+    runs.check_fields(record, FIELDS, "it")
     of = f"{record['arm']}/{record['seed']}"
     require(of == f"{run.record['arm']}/{run.record['seed']}", f"it says that it is of {of}")
     require(record["run"] == run.record["digest"], "it is of another run than the one there")
@@ -299,14 +281,4 @@ def check(record: Mapping[str, Any], run: Run) -> None:
     require(ACCURACY in found, f"it lacks the {ACCURACY}")
     for name, number in found.items():
         require(isinstance(number, float) and runs.finite(number), f"{name} is {number!r}"[:200])
-    for name, keys in (
-        ("versions", {"python", "numpy", "torch", "cuda"}),
-        ("device", {"kind", "name", "threads"}),
-    ):
-        require(record[name].keys() == keys, f"{name} is {record[name]!r}"[:200])
-    texts = [*record["versions"].values(), record["device"]["name"], *record["command"]]
-    require(all(isinstance(text, str) for text in texts), "a version or argument is no text")
-    threads = record["device"]["threads"]
-    require(type(threads) is int and threads > 0, f"it has {threads!r} threads")
     require(runs.finite(record["seconds"]) and record["seconds"] >= 0, "it took no time")
-    require(datetime.fromisoformat(record["finished"]).tzinfo is not None, "its time has no zone")

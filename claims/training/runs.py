@@ -47,7 +47,18 @@ Array = np.ndarray[Any, np.dtype[Any]]
 RESULTS = Path(__file__).resolve().parent.parent.parent / "results"
 
 FORMAT = 1
-FIELDS: Mapping[str, type | tuple[type, ...]] = {
+Fields = Mapping[str, type | tuple[type, ...]]
+MADE_BY: Fields = {
+    "commit": (str, NoneType),
+    "clean": (bool, NoneType),
+    "code": str,
+    "versions": dict,
+    "device": dict,
+    "command": list,
+    "finished": str,
+    "digest": str,
+}
+FIELDS: Fields = {
     "format": int,
     "arm": str,
     "seed": int,
@@ -56,19 +67,12 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "trace": list,
     "rules": dict,
     "data": dict,
-    "commit": (str, NoneType),
-    "clean": (bool, NoneType),
-    "code": str,
-    "versions": dict,
-    "device": dict,
-    "command": list,
     "started": str,
-    "finished": str,
     "resumed": int,
     "seconds": list,
     "collapsed": bool,
     "files": dict,
-    "digest": str,
+    **MADE_BY,
 }
 ROW = (
     "loss in training",
@@ -445,25 +449,41 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_record(record: Mapping[str, Any]) -> None:
-    """Check fields and types, and that the recipe has the digest it is said to have."""
-    require(record.get("format") == FORMAT, f"run.json is not of format {FORMAT}")
-    unknown, missing = record.keys() - FIELDS.keys(), FIELDS.keys() - record.keys()
-    require(not unknown, f"run.json has unknown fields: {', '.join(sorted(unknown))}")
-    require(not missing, f"run.json lacks {', '.join(sorted(missing))}")
-    for name, kind in FIELDS.items():
+def check_fields(record: Mapping[str, Any], fields: Fields, called: str) -> None:
+    """Check the fields of a record, their types, what it says of its origin, and its digest.
+
+    Raises:
+        RunError: if something is wrong. A damaged record may raise anything else.
+    """
+    require(record.get("format") == FORMAT, f"{called} is not of format {FORMAT}")
+    unknown, lacking = record.keys() - fields.keys(), fields.keys() - record.keys()
+    require(not unknown, f"{called} has unknown fields: {', '.join(sorted(unknown))}")
+    require(not lacking, f"{called} lacks {', '.join(sorted(lacking))}")
+    for name, kind in fields.items():
         value = record[name]
         right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         require(right, f"{name} is {value!r}"[:200])
-    for name, keys in (
-        ("data", {"name", "sha256"}),
-        ("versions", {"python", "numpy", "torch", "cuda"}),
-        ("device", {"kind", "name", "threads"}),
-    ):
-        require(record[name].keys() == keys, f"{name} is {record[name]!r}"[:200])
-    texts = [*record["rules"].values(), *record["files"].values(), *record["command"]]
-    require(all(isinstance(text, str) for text in texts), "a digest or argument is no text")
-    require(record["device"]["kind"] in ("cpu", "cuda"), "the device is neither cpu nor cuda")
+    versions, device = record["versions"], record["device"]
+    require(
+        versions.keys() == {"python", "numpy", "torch", "cuda"}, f"versions is {versions!r}"[:200]
+    )
+    require(device.keys() == {"kind", "name", "threads"}, f"device is {device!r}"[:200])
+    require(device["kind"] in ("cpu", "cuda"), "the device is neither cpu nor cuda")
+    threads = device["threads"]
+    require(type(threads) is int and threads > 0, f"it has {threads!r} threads")
+    texts = [*versions.values(), device["name"], *record["command"]]
+    require(all(isinstance(text, str) for text in texts), "a version or argument is no text")
+    require(datetime.fromisoformat(record["finished"]).tzinfo is not None, "its time has no zone")
+    require(record_digest(record) == record["digest"], f"{called} is not what its digest says")
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Check a record, and that the recipe has the digest it is said to have."""
+    check_fields(record, FIELDS, "run.json")
+    data = record["data"]
+    require(data.keys() == {"name", "sha256"}, f"data is {data!r}"[:200])
+    texts = [*data.values(), *record["rules"].values(), *record["files"].values()]
+    require(all(isinstance(text, str) for text in texts), "a digest or the data's name is no text")
     require(record["seed"] >= 0 and record["resumed"] >= 0, "seed or stops are negative")
     numbers = [*record["trace"], *record["seconds"]]
     require(all(finite(number) for number in numbers), "trace or seconds are no numbers")
@@ -472,7 +492,6 @@ def _check_record(record: Mapping[str, Any]) -> None:
     require(started.tzinfo is not None and started <= finished, "it ended before it started")
     digest = hashlib.sha256(json.dumps(record["recipe"], sort_keys=True).encode()).hexdigest()
     require(digest[:16] == record["recipe digest"], "the recipe is not that of its digest")
-    require(record_digest(record) == record["digest"], "run.json is not what its digest says")
 
 
 def finite(number: object) -> bool:
