@@ -210,18 +210,49 @@ def test_class_maps_need_a_network_that_averages_them(head: str, quantity: str) 
         examined(network, normal(20, 3, 32, 32), labelled(20), [quantity])
 
 
+@pytest.mark.parametrize("head", [GlobalAverage(), nn.Sequential(nn.Flatten(), nn.Linear(80, 5))])
+def test_the_largest_value_of_all_maps_lies_in_that_of_a_class(head: nn.Module) -> None:
+    """Where the sum of a map, and its value at one place, say another class than its maximum."""
+    maps, labels = normal(45, 5, 4, 4), labelled(45, 5)
+    expected = [
+        np.unravel_index(of_image.argmax(), of_image.shape)[0] == label
+        for of_image, label in zip(maps.numpy(), labels.tolist(), strict=True)
+    ]
+    network = nn.Sequential(OrderedDict(features=nn.Identity(), head=head))
+    found = examined(network, maps, labels, [TOP])
+    assert list(found) == [ACCURACY, TOP]
+    assert found[TOP] == pytest.approx(100 * np.mean(expected))
+    assert 0 < found[TOP] < 100
+    assert found[TOP] != found[ACCURACY]
+
+
+def test_maps_of_another_number_than_that_of_the_classes_belong_to_none() -> None:
+    head = nn.Sequential(nn.Flatten(), nn.Linear(80, 10))
+    network = nn.Sequential(OrderedDict(features=nn.Identity(), head=head))
+    with pytest.raises(ValueError, match=r"^the network has 5 maps for 10 classes$"):
+        examined(network, normal(20, 5, 4, 4), labelled(20), [TOP])
+
+
 @pytest.mark.parametrize(
     ("quantity", "sentence"),
     [
+        (TOP, "a network with features, head is needed, not one with layer1"),
         (CHANNELS, "a network with layer1, layers, mean, classifier is needed, not one with feat"),
         (LOW_GATES, "a network with layer1, layers, mean, classifier is needed, not one with feat"),
         (ONE_BLOCK, "a network with layer1, blocks, mean, classifier is needed, not one with feat"),
         (STEP, "a network with layer1, blocks, mean, classifier is needed, not one with feat"),
     ],
 )
-def test_lesions_need_a_network_with_what_is_deleted(quantity: str, sentence: str) -> None:
+def test_an_examination_needs_a_network_with_the_parts_it_is_of(
+    quantity: str, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}"):
-        examined(networks.build("tiny"), normal(20, 3, 32, 32), labelled(20), [quantity])
+        examined(
+            networks.build("trunk" if quantity == TOP else "tiny"),
+            normal(20, 3, 32, 32),
+            labelled(20),
+            [quantity],
+        )
 
 
 def test_gates_need_a_network_with_gates() -> None:
@@ -608,11 +639,11 @@ def test_an_examination_says_what_it_came_from(results: Path) -> None:
     assert record["command"] == [*examine.COMMAND.split(), "--arms", "tiny"]
     assert record["versions"]["torch"] == torch.__version__
     assert record["device"] == {"kind": "cpu", "name": runs.processor(), "threads": 1}
-    assert list(record["numbers"]) == [ACCURACY, QUARTERS, FALL, TOP]
+    assert list(record["numbers"]) == [ACCURACY, QUARTERS, FALL]
     accuracy = 100 - run.curve[-1]["test error"]
     assert record["numbers"][ACCURACY] == pytest.approx(accuracy, abs=1.2)
     labels = data.load("patterns").test_labels
-    for name in (QUARTERS, FALL, TOP):
+    for name in (QUARTERS, FALL):
         assert quantities.value(name, run, labels) == record["numbers"][name]
     assert quantities.value(CHANNELS, run, labels) == NOT_EXAMINED
 

@@ -27,7 +27,7 @@ from claims.core.judge import judge
 from claims.subjects import RUNS, Evidence
 from claims.training import examinations, examine, recheck, rules, runs
 from claims.training.arms import ARMS, Arm, changed
-from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUARTERS, TOP
+from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUARTERS
 from claims.training.recheck import Report
 from claims.training.rules import MeanAbove
 from nin_ref import data, training
@@ -1062,7 +1062,7 @@ def examination_edited(chance: random.Random, results: Path) -> None:
 def examination_edited_to_fit(chance: random.Random, results: Path) -> None:
     path = results / "examined" / "tiny" / "0.json"
     numbers = json.loads(path.read_bytes())["numbers"]
-    name = chance.choice([FALL, TOP])
+    name = chance.choice(sorted(numbers))
     by = NUMBERS[name].tolerance * chance.choice([-1, 1]) * 10 ** chance.uniform(0.1, 2)
     with_examination(numbers={name: numbers[name] + by})(results)
 

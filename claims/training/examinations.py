@@ -143,7 +143,7 @@ def quarters(network: nn.Module, images: Tensor, labels: Tensor) -> Numbers:
     return {QUARTERS: 100 * float((found == np.arange(4)).mean() - (found == elsewhere).mean())}
 
 
-def covers(network: nn.Module, images: Tensor, labels: Tensor) -> Numbers:
+def covers(network: nn.Module, images: Tensor, _: Tensor) -> Numbers:
     """Cover the brightest fifth of the map of the class that the network says, or a random fifth.
 
     The cover is of whole cells of the map and sets what they stand for in the image to 0, the mean
