@@ -509,7 +509,7 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
 
 # What only training decides -----------------------------------------------------------------------
 
-CLASS_MAPS = "cifar10-no-last-relu-brief"
+CLASS_MAPS = "cifar10-batch-norm-brief"
 
 trained_maps = (
     trained(
@@ -538,7 +538,7 @@ trained_maps = (
         "a fully connected layer on the same maps.",
         cites=["000:45", "nin-paper:3.2"],
         rule=Lower(
-            "cifar10-fc-head-no-last-relu-brief",
+            "cifar10-batch-norm-fc-head-brief",
             CLASS_MAPS,
             delta=30.0,
             quantity="share of top activations in the true class's map",
