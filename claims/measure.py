@@ -1,7 +1,8 @@
 """Measure what the measured claims need, on the device at hand: `python -m claims.measure`.
 
 Writes `results/measured/NAME.json`: raw samples in seconds or bytes, with device and versions. What
-is compared is timed in the same rounds, one after the other.
+is compared is timed in the same rounds, one after the other. On a GPU it also judges the claims
+about operators there, and keeps what was observed.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from claims._steps import STEPS, Step
+from claims.bring import bring_operators
 from claims.compute import SHAPES, Product
 from claims.core import results
-from claims.subjects import RESULTS
+from claims.core.judge import judge
+from claims.subjects import OPERATORS, RESULTS
+from claims.suite import SUITE
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     makers: dict[str, Callable[[torch.device], Measurement]] = {}
     if kind == "cuda":
         makers["gpu-memory"] = gpu_memory  # first, while this process has not touched the GPU
+        makers["operators-cuda"] = operators
     makers[f"matrix-products-{kind}"] = matrix_products
     makers[f"training-steps-{kind}"] = training_steps
     if unknown := [name for name in options.only if name not in makers]:
@@ -168,6 +173,34 @@ def timed(operation: Callable[[], object], device: torch.device) -> float:
     after.record()
     torch.cuda.synchronize()
     return float(before.elapsed_time(after)) / 1000
+
+
+def operators(device: torch.device) -> Measurement:
+    """Judge the quick claims about operators on the device, as `pytest claims --device` does.
+
+    For each claim the digest of its source, and what was observed: a verdict with its conditions
+    and counterexample, or an error.
+    """
+    implementation = bring_operators(None, str(device))
+    found = {}
+    for claim in SUITE.claims().values():
+        subjects = [judgement.subject for judgement in claim.judgements]
+        if claim.cost != "quick" or OPERATORS not in subjects:
+            continue
+        try:
+            observation = judge(claim, replaced={OPERATORS.name: implementation}).observation
+            counterexample = observation.counterexample
+            observed = {
+                "observed": observation.verdict.value,
+                "conditions": list(observation.conditions),
+                "counterexample": counterexample and counterexample.message,
+            }
+        except Exception as error:  # an error on this device is what was observed
+            observed = {"error": f"{type(error).__name__}: {error}"}
+        found[claim.id] = {"digest": results.source_digest(claim), **observed}
+        if len(found) % 50 == 0:
+            say(f"  {len(found)} claims")
+    return {"claims": found}
 
 
 def gpu_memory(device: torch.device) -> Measurement:

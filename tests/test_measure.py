@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import subprocess
@@ -14,11 +15,16 @@ import torch
 
 from claims import compute, measure, nin_cost, practice
 from claims._steps import STEPS, Step
+from claims.bring import bring_operators
+from claims.checks import Array
 from claims.core.claim import Claim
 from claims.core.judge import judge
+from claims.core.results import read
 from claims.core.suite import UnavailableError
 from claims.core.verdict import Verdict
 from claims.subjects import MEASUREMENTS, RESULTS, Evidence
+from claims.suite import SUITE
+from nin_ref.operators import Operators, TorchOperators
 
 COMMITTED = RESULTS / "measured" / "matrix-products-cpu.json"
 
@@ -114,6 +120,42 @@ def test_products_are_those_of_the_shapes_with_the_right_factor_transposed(resul
         patch.setattr(torch.nn.functional, "linear", seen)
         measure.matrix_products(torch.device("cpu"))
     assert set(inputs) == {((1, 6), (4, 6)), ((2, 6), (4, 6)), ((5, 5), (5, 5))}
+
+
+def test_claims_about_operators_are_judged_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a bias added twice some verdicts are others; those that never add one stay."""
+    on: list[str] = []
+
+    class TwiceBiased(TorchOperators):
+        def conv2d(self, x: Array, weight: Array, bias: Array | None = None, **kw: Any) -> Array:
+            return super().conv2d(x, weight, None if bias is None else 2 * bias, **kw)
+
+    def bring(path: str | None, device: str) -> Operators:
+        assert path is None
+        on.append(device)
+        return TwiceBiased(device) if len(on) > 1 else bring_operators(path, device)
+
+    monkeypatch.setattr(measure, "bring_operators", bring)
+    monkeypatch.setattr(measure, "SUITE", dataclasses.replace(SUITE, topics=("pointwise", "heads")))
+    found, biased = (measure.operators(torch.device("cpu"))["claims"] for _ in range(2))
+    assert on == ["cpu", "cpu"]
+    entries = read(RESULTS / "verdicts.json")
+    for id_, one in found.items():
+        assert one["digest"] == entries[id_]["digest"]
+        assert one["observed"] == entries[id_]["observed"]
+        assert one["conditions"] == entries[id_]["conditions"]
+        assert (one["counterexample"] is not None) == (one["observed"] == "refuted")
+    expected = {
+        id_
+        for id_, claim in SUITE.claims().items()
+        if id_.partition("/")[0] in ("pointwise", "heads")
+        and claim.cost == "quick"
+        and any(judgement.subject.name == "operators" for judgement in claim.judgements)
+    }
+    assert found.keys() == biased.keys() == expected
+    changed = {id_ for id_ in found if biased[id_].get("observed") != found[id_]["observed"]}
+    assert "pointwise/is-a-linear-layer-per-pixel" in changed, changed
+    assert len(changed) < len(found)
 
 
 def test_training_steps_are_measured_alone_when_asked(results: Path) -> None:

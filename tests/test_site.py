@@ -601,10 +601,31 @@ class Making:
             "flips.json": flips,
         }.items():
             (self.folder / name).write_text(json.dumps(content))
+        judged_on_gpu(self.folder, text)
         folder = self.folder / "documents"
         folder.mkdir(exist_ok=True)
         (folder / "own.txt").write_bytes(document)
         return site(self.folder, folder if documents else None)
+
+
+def judged_on_gpu(folder: Path, text: str, *, device: str | None = None) -> None:
+    """Write what was observed there: the same of two claims, else of two; one check has changed."""
+    plain: dict[str, Any] = {
+        "digest": "0123456789abcdef",
+        "observed": "holds",
+        "conditions": [],
+    }
+    found = {
+        "a/true": {**plain, "counterexample": None},
+        "a/false": {**plain, "observed": "refuted", "counterexample": text},
+        "a/if": {**plain, "observed": "holds-if", "counterexample": None},
+        "a/open": {"digest": "0123456789abcdef", "error": text},
+        "a/gone": {**plain, "counterexample": None},
+    }
+    found["a/true"] |= {"digest": "0" * 16} if device == "since changed" else {}
+    measured = {"device": device or text, "versions": {"torch": text}, "claims": found}
+    (folder / "measured").mkdir(exist_ok=True)
+    (folder / "measured" / "operators-cuda.json").write_text(json.dumps(measured))
 
 
 def own(text: str) -> bytes:
@@ -622,6 +643,30 @@ def never(theme: object) -> Any:
 @pytest.fixture
 def making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Making:
     return Making(tmp_path, monkeypatch)
+
+
+def on_gpu(files: Files) -> str:
+    return said(parsed_pages(files)["subjects/operators.html"])
+
+
+def test_what_a_gpu_gave_is_compared_claim_by_claim(making: Making) -> None:
+    """A condition more is another verdict; a claim that is gone, or has another check, is none."""
+    page = on_gpu(making.site("Words"))
+    assert "On one (Words, PyTorch Words) 2 of 4 claims have the same verdict as on a CPU. " in page
+    assert "1 more were judged there by a check that has changed since." in page
+    judged_on_gpu(making.folder, "Else", device="since changed")
+    page = on_gpu(site(making.folder))
+    assert "On one (since changed, PyTorch Else) 1 of 3 claims have the same verdict" in page
+    assert "2 more were judged there" in page
+    (making.folder / "measured" / "operators-cuda.json").unlink()
+    assert "On a GPU" not in on_gpu(site(making.folder))
+
+
+def test_a_damaged_measurement_is_named(making: Making) -> None:
+    making.site("Words")
+    (making.folder / "measured" / "operators-cuda.json").write_text("{")
+    with pytest.raises(UnavailableError, match=r"operators-cuda\.json is damaged"):
+        site(making.folder)
 
 
 def elements(page: ET.Element) -> list[list[str]]:

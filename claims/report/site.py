@@ -22,8 +22,9 @@ import jinja2
 from claims.core import coverage, results, summary
 from claims.core.claim import Claim
 from claims.core.document import Citation, Document
-from claims.core.verdict import Grade, Verdict
+from claims.core.verdict import Grade, InsufficientEvidenceError, Verdict
 from claims.report import badges, difference, drawing, errata, exports, figures, training
+from claims.subjects import OPERATORS, Evidence
 from claims.suite import SUITE
 from claims.trained import RULES
 from claims.training import rules
@@ -87,6 +88,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class OnGpu:
+    """How claims about operators were judged on a GPU, once: their ids, and what differed there.
+
+    `stale` are those whose check has changed since, of which this says nothing any more.
+    """
+
+    device: str
+    versions: Mapping[str, str]
+    same: Sequence[str]
+    other: Mapping[str, str]
+    stale: Sequence[str]
+
+
+@dataclass(frozen=True)
 class SubjectPage:
     """What a subject's page shows; `faults` are those planted in it, with the verdicts changed."""
 
@@ -94,6 +109,7 @@ class SubjectPage:
     slug: str
     entries: Sequence[Entry]
     faults: Mapping[str, int]
+    on_gpu: OnGpu | None
 
     @property
     def counts(self) -> Counter[str]:
@@ -224,7 +240,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
             section="arms.html",
             page=page,
         )
-    subjects = subject_pages(entries, declared, flips)
+    subjects = subject_pages(entries, declared, flips, on_gpu(entries, directory))
     put(
         "subjects.html",
         "subjects.html",
@@ -405,7 +421,10 @@ def counts_of(rows: Iterable[Row]) -> Counter[str]:
 
 
 def subject_pages(
-    entries: Mapping[str, Entry], declared: Mapping[str, Claim], flips: Mapping[str, Any]
+    entries: Mapping[str, Entry],
+    declared: Mapping[str, Claim],
+    flips: Mapping[str, Any],
+    gpu: OnGpu | None,
 ) -> list[SubjectPage]:
     """Return a page for each subject, those with most claims first."""
     judged: dict[str, dict[str, Entry]] = defaultdict(dict)
@@ -417,7 +436,37 @@ def subject_pages(
             for fault in judgement.flipped_by:
                 faults[name][fault.name] += fault.name in flips.get(id_, {})
     pages = [
-        SubjectPage(name, slug(name), list(found.values()), dict(faults[name].most_common()))
+        SubjectPage(
+            name,
+            slug(name),
+            list(found.values()),
+            dict(faults[name].most_common()),
+            gpu if name == OPERATORS.name else None,
+        )
         for name, found in judged.items()
     ]
     return sorted(pages, key=lambda page: (-len(page.entries), page.name))
+
+
+def on_gpu(entries: Mapping[str, Entry], directory: Path) -> OnGpu | None:
+    """Return what `claims.measure.operators` observed on a GPU; None where it never ran.
+
+    Raises:
+        UnavailableError: if what it wrote is damaged.
+    """
+    try:
+        measured = Evidence(directory).measurement("operators-cuda")
+    except InsufficientEvidenceError:
+        return None
+    same, other, stale = [], {}, []
+    for id_, found in measured["claims"].items():
+        entry = entries.get(id_)
+        if entry is None or entry["digest"] != found["digest"]:
+            stale.append(id_)
+        elif "error" in found:
+            other[id_] = found["error"]
+        elif (found["observed"], found["conditions"]) == (entry["observed"], entry["conditions"]):
+            same.append(id_)
+        else:
+            other[id_] = found["counterexample"] or found["observed"]
+    return OnGpu(measured["device"], measured["versions"], same, other, stale)
