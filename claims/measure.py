@@ -35,8 +35,16 @@ ROUNDS = 15
 
 Measurement = dict[str, Any]
 
-# Of the disk, of nvidia-smi and what it prints, of PyTorch (memory that does not suffice).
-FAILURES = (results.ResultsError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
+# Of the disk, of nvidia-smi and what it prints, of PyTorch (memory that does not suffice), of a
+# machine without the packages that claims need.
+FAILURES = (
+    results.ResultsError,
+    OSError,
+    subprocess.SubprocessError,
+    ValueError,
+    RuntimeError,
+    ImportError,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -195,6 +203,8 @@ def operators(device: torch.device) -> Measurement:
                 "conditions": list(observation.conditions),
                 "counterexample": counterexample and counterexample.message,
             }
+        except ImportError:
+            raise
         except Exception as error:  # an error on this device is what was observed
             observed = {"error": f"{type(error).__name__}: {error}"}
         found[claim.id] = {"digest": results.source_digest(claim), **observed}

@@ -158,6 +158,15 @@ def test_claims_about_operators_are_judged_on_the_device(monkeypatch: pytest.Mon
     assert len(changed) < len(found)
 
 
+def test_a_package_that_is_missing_is_no_observation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'z3'")
+
+    monkeypatch.setattr(measure, "judge", lacking)
+    with pytest.raises(ImportError, match="No module named 'z3'"):
+        measure.operators(torch.device("cpu"))
+
+
 def test_training_steps_are_measured_alone_when_asked(results: Path) -> None:
     assert measure.main(["--device", "cpu", "training-steps-cpu"]) == 0
     assert [path.name for path in (results / "measured").iterdir()] == ["training-steps-cpu.json"]
