@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -201,3 +202,19 @@ def test_repairs_change_what_they_name_and_train_as_long() -> None:
         "-no-last-relu": {"options": {"last_relu": False}},
     }
     assert {ARMS[f"cifar10{name}-start"].recipe.epochs for name in STARTS} == {8}
+
+
+def test_the_commands_for_missing_evidence_name_arms_with_the_seeds_that_rules_need() -> None:
+    needed: dict[str, int] = {}
+    for rule in runs.rules(runs.RESULTS).values():
+        for arm, seeds in rule["arms"].items():
+            needed[arm] = max(needed.get(arm, 0), seeds)
+    text = (runs.RESULTS / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"reproduce --arms (\S+) --seeds 0-(\d+)$", text, re.MULTILINE)
+    assert len(commands) > 10
+    for arms, last in commands:
+        for arm in arms.split(","):
+            assert arm in ARMS
+            assert int(last) + 1 >= needed.get(arm, 0), arm
+    (repairs,) = re.findall(r"`--arms (\S+)`", text)
+    assert set(repairs.split(",")) <= {f"cifar10{name}-start" for name in STARTS}
