@@ -157,6 +157,7 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      4 weights, present or rightly absent",
         "      1 comparisons of all runs with each other",
         "      1 examinations by digests and accuracy",
+        "      1 pictures of class maps",
         "      1 rules.json",
         "      1 traces.json",
         "      5 verdicts",
@@ -164,6 +165,7 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      4 first steps",
         "      1 predictions by stored weights",
         "      4 whole runs, trained again",
+        "      1 pictures of class maps, made again",
         "      1 examinations, computed again",
         "0 problems, 0 notes",
     ]
@@ -476,7 +478,7 @@ def examined_without_weights(results: Path) -> None:
     run = results / "runs" / "tiny" / "1"
     another_seed_examined(results)
     record = json.loads((results / "examined" / "tiny" / "1.json").read_bytes())
-    record |= {"seed": 1, "run": record_of(run)["digest"]}
+    record |= {"seed": 1, "run": record_of(run)["digest"], "pictures": None}
     record["digest"] = runs.record_digest(record)
     path = results / "examined" / "tiny" / "1.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
