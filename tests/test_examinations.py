@@ -47,6 +47,7 @@ from claims.training.examinations import (
 from claims.training.rules import NOT_EXAMINED, AllOf, MeanAbove, Rule
 from claims.training.runs import RunError
 from nin_ref import data, networks, training
+from nin_ref.files import write_atomically
 from nin_ref.networks import GlobalAverage, SqueezeExcitation
 
 
@@ -960,7 +961,7 @@ def test_the_first_seed_has_pictures_and_the_record_their_digest(results: Path) 
 
 
 def test_other_quantities_have_no_pictures(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=1)
+    top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=2)
     monkeypatch.setattr(trained, "declared_rules", lambda: {"toy/top": top})
     assert do(results) == 0
     assert json.loads(file_of(results).read_bytes())["pictures"] is None
@@ -977,18 +978,17 @@ def test_after_a_kill_the_run_is_examined_again(
     before: str, written: int, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if before != "nothing":
-        top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=1)
+        top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=2)
         monkeypatch.setattr(trained, "declared_rules", lambda: {"toy/top": top})
         assert do(results) == 0
         monkeypatch.setattr(trained, "declared_rules", lambda: RULES)
     done: list[Path] = []
-    write = examine.write_atomically
 
     def killed(path: Path, content: bytes) -> None:
         if len(done) == written:
             raise KeyboardInterrupt
         done.append(path)
-        write(path, content + b"left")
+        write_atomically(path, content + b"left")
 
     with monkeypatch.context() as briefly:
         briefly.setattr(examine, "write_atomically", killed)
@@ -1021,7 +1021,7 @@ WRONG_PICTURES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (changed_to("maps", lambda x: x.astype(np.float32)), "is not valid: maps are float32 (10, 10,"),
     (changed_to("maps", lambda x: x.astype(">f2")), "is not valid: maps are >f2 (10, 10, "),
     (changed_to("maps", lambda x: x[:, :9]), "is not valid: maps are float16 (10, 9, "),
-    (changed_to("images", lambda x: x.astype(np.int16)), "is not valid: images are int16 (10, 3, "),
+    (changed_to("images", lambda x: x.view(np.int8)), "is not valid: images are int8 (10, 3, "),
     (changed_to("images", lambda x: x[:9]), "is not valid: images are uint8 (9, 3, 32, 32), not "),
     (changed_to("mosaics", lambda x: x[..., 1:]), "is not valid: mosaics are uint8 (2, 3, 64, 63)"),
     (put_in("maps", np.nan), "is not valid: maps are not finite"),
