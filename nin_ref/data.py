@@ -69,6 +69,13 @@ DIGESTS = {
     "patterns": "71229825b887ad79ca89ba716967c4b43e35f5a57f08a8db94816a59b13b6b1d",
 }
 
+CLASS_NAMES = {
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+}
+
 # Of the whitening. A change of any of these gives its cached transforms another name.
 CONTRAST = 55.0
 FILTER_BIAS = 0.1

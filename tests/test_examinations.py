@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import itertools
 import json
 import re
@@ -45,6 +47,7 @@ from claims.training.examinations import (
 from claims.training.rules import NOT_EXAMINED, AllOf, MeanAbove, Rule
 from claims.training.runs import RunError
 from nin_ref import data, networks, training
+from nin_ref.files import write_atomically
 from nin_ref.networks import GlobalAverage, SqueezeExcitation
 
 
@@ -624,6 +627,7 @@ def test_runs_are_examined_once_and_decide_a_claim(
     assert file_of(results).read_bytes() == before
     assert sorted(path.name for path in (results / "examined").rglob("*")) == [
         "0.json",
+        "0.npz",
         "1.json",
         "tiny",
     ]
@@ -758,6 +762,12 @@ DAMAGES: list[tuple[dict[str, Any], str]] = [
     ({"seed": False}, "seed is False"),
     ({"run": "0" * 64}, "it is of another run than the one there"),
     ({"data": "0" * 64}, "its data are not those of the run"),
+    ({"pictures": None}, "it tells of no pictures"),
+    ({"pictures": 1}, "pictures is 1"),
+    (
+        {"numbers": {ACCURACY: 1.0, TOP: 1.0}},
+        "it tells of pictures, and there are to be none",
+    ),
     ({"numbers": [1.0]}, r"numbers is \[1.0\]"),
     ({"numbers": {QUARTERS: 1.0}}, f"it lacks the {ACCURACY}"),
     ({"numbers": NUMBERS_OF | {"luck": 1.0}}, "no examination gives luck"),
@@ -786,11 +796,13 @@ def examined_results(finished: Path, tmp_path_factory: pytest.TempPathFactory) -
     run = runs.read(results / "runs/tiny/0", data.load("patterns").test_labels)
     patterns = data.load("patterns")
     _, test = data.preprocess(patterns, "standardised")
-    tested = examine.Tested(test, patterns.test_labels, patterns.digest)
+    tested = examine.Tested(test, patterns.test_images, patterns.test_labels, patterns.digest)
     with training.threads(1), pytest.MonkeyPatch.context() as patched:
         patched.setattr(examinations, "MOSAICS", 40)
-        record = examine.made(run, [QUARTERS, FALL], tested, [])
+        record, shown = examine.made(run, [QUARTERS, FALL], tested, [])
+    assert shown
     examine.path_of(run).parent.mkdir(parents=True)
+    examine.pictures_of(run).write_bytes(shown)
     examine.path_of(run).write_text(json.dumps(record, indent=1) + "\n")
     return results
 
@@ -839,18 +851,236 @@ def test_changed_bytes_links_and_large_files_are_refused(
     with pytest.raises(RunError, match="it is not what its digest says"):
         examine.numbers(run)
     path.write_text(content + " " * 2**16)
-    with pytest.raises(RunError, match="it is too large"):
+    with pytest.raises(RunError, match=r"0\.json is too large"):
         examine.numbers(run)
     path.write_text(content)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunError, match="it is no plain file"):
+    with pytest.raises(RunError, match=r"0\.json is no plain file"):
         examine.numbers(run)
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(RunError, match="it is no plain file"):
+    with pytest.raises(RunError, match=r"0\.json is no plain file"):
         examine.numbers(run)
 
 
 def test_what_rules_need_is_named_with_its_seeds() -> None:
     assert examine.needed() == {"tiny": {QUARTERS: 2, FALL: 2}}
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+def npz_of(results: Path, seed: int = 0) -> Path:
+    return results / "examined" / "tiny" / f"{seed}.npz"
+
+
+def arrays_of(results: Path) -> dict[str, Any]:
+    with np.load(npz_of(results), allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def put_pictures(results: Path, content: bytes) -> None:
+    """Write pictures, and make the digests fit."""
+    npz_of(results).write_bytes(content)
+    put(file_of(results), pictures=hashlib.sha256(content).hexdigest())
+
+
+def packed(arrays: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def side_by_side(tiles: Sequence[Array]) -> Array:
+    """Return four images [C, H, W] as one, the first two above."""
+    rows = [np.concatenate(tiles[:2], axis=2), np.concatenate(tiles[2:], axis=2)]
+    return np.concatenate(rows, axis=1)
+
+
+def test_pictures_are_of_the_first_images_with_their_maps(examined_results: Path) -> None:
+    """Each image by itself through the network of the stored weights, without our functions."""
+    patterns = data.load("patterns")
+    _, prepared = data.preprocess(patterns, "standardised")
+    weights = examined_results / "runs" / "tiny" / "0" / "weights.pt"
+    network = networks.build("tiny").eval()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    features = network.get_submodule("features")
+
+    def maps_of(image: Array) -> Array:
+        with torch.no_grad():
+            return np.asarray(features(torch.from_numpy(image[None].copy()))[0].numpy())
+
+    labels = patterns.test_labels.tolist()
+    first = [labels.index(label) for label in range(10)]
+    fours = examinations.mosaics(patterns.test_labels)[0][:2].tolist()
+    joined = [side_by_side([prepared[number] for number in four]) for four in fours]
+    expected = {
+        "images": np.stack([patterns.test_images[number] for number in first]),
+        "labels": np.arange(10, dtype=np.uint8),
+        "maps": np.stack([maps_of(prepared[number]) for number in first]),
+        "mosaics": np.stack(
+            [side_by_side([patterns.test_images[number] for number in four]) for four in fours]
+        ),
+        "mosaic_labels": np.array([[labels[n] for n in four] for four in fours], np.uint8),
+        "mosaic_maps": np.stack([maps_of(mosaic) for mosaic in joined]),
+    }
+    found = arrays_of(examined_results)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        its = found[name]
+        assert its.shape == array.shape, name
+        if "maps" in name:
+            assert its.dtype == np.float16
+            assert np.abs(its - array).max() < 1e-3 * np.abs(array).max(), name
+        else:
+            assert its.dtype == array.dtype == np.uint8
+            assert np.array_equal(its, array), name
+    # So that these would show if they were taken one for the other:
+    for name in ("images", "mosaics", "maps", "mosaic_maps"):
+        assert not np.array_equal(found[name], found[name].swapaxes(2, 3))
+    assert np.ptp(found["maps"].astype(float).mean((2, 3)), axis=1).min() > 0
+    pictures = examine.shown(run_of(examined_results))
+    assert all(np.array_equal(getattr(pictures, name), its) for name, its in found.items())
+
+
+def test_the_first_seed_has_pictures_and_the_record_their_digest(results: Path) -> None:
+    assert do(results) == 0
+    content = npz_of(results).read_bytes()
+    assert len(content) < 100_000
+    assert json.loads(file_of(results).read_bytes())["pictures"] == (
+        hashlib.sha256(content).hexdigest()
+    )
+    assert json.loads(file_of(results, 1).read_bytes())["pictures"] is None
+    assert not npz_of(results, 1).exists()
+    assert examine.shown(run_of(results, 1)) is None
+    shutil.rmtree(results / "examined")
+    assert examine.shown(run_of(results)) is None
+    assert do(results, "--seeds", "0") == 0
+    assert npz_of(results).read_bytes() == content
+
+
+def test_other_quantities_have_no_pictures(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=2)
+    monkeypatch.setattr(trained, "declared_rules", lambda: {"toy/top": top})
+    assert do(results) == 0
+    assert json.loads(file_of(results).read_bytes())["pictures"] is None
+    assert not npz_of(results).exists()
+    monkeypatch.setattr(trained, "declared_rules", lambda: RULES)
+    assert do(results) == 0
+    assert npz_of(results).exists()
+    assert missing(results) is None
+
+
+@pytest.mark.parametrize("before", ["nothing", "an examination without pictures"])
+@pytest.mark.parametrize("written", [0, 1], ids=["before the pictures", "before the record"])
+def test_after_a_kill_the_run_is_examined_again(
+    before: str, written: int, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before != "nothing":
+        top = MeanAbove("tiny", -1000.0, quantity=TOP, seeds=2)
+        monkeypatch.setattr(trained, "declared_rules", lambda: {"toy/top": top})
+        assert do(results) == 0
+        monkeypatch.setattr(trained, "declared_rules", lambda: RULES)
+    done: list[Path] = []
+
+    def killed(path: Path, content: bytes) -> None:
+        if len(done) == written:
+            raise KeyboardInterrupt
+        done.append(path)
+        write_atomically(path, content + b"left")
+
+    with monkeypatch.context() as briefly:
+        briefly.setattr(examine, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            do(results, "--seeds", "0")
+    assert done == [npz_of(results)][:written]
+    assert examine.numbers(run_of(results)) == {}
+    assert do(results) == 0
+    assert missing(results) is None
+    assert examine.shown(run_of(results)) is not None
+
+
+def changed_to(name: str, change: Callable[[Array], object]) -> Callable[[dict[str, Any]], None]:
+    def changed(arrays: dict[str, Any]) -> None:
+        arrays[name] = change(arrays[name])
+
+    return changed
+
+
+def put_in(name: str, value: float) -> Callable[[dict[str, Any]], None]:
+    def changed(arrays: dict[str, Any]) -> None:
+        arrays[name].flat[-1] = value
+
+    return changed
+
+
+WRONG_PICTURES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda arrays: arrays.pop("maps"), "is not valid: the pictures are images, labels, mosaics, "),
+    (lambda arrays: arrays.update(more=np.zeros(1)), "is not valid: the pictures are images, lab"),
+    (changed_to("maps", lambda x: x.astype(np.float32)), "is not valid: maps are float32 (10, 10,"),
+    (changed_to("maps", lambda x: x.astype(">f2")), "is not valid: maps are >f2 (10, 10, "),
+    (changed_to("maps", lambda x: x[:, :9]), "is not valid: maps are float16 (10, 9, "),
+    (changed_to("images", lambda x: x.view(np.int8)), "is not valid: images are int8 (10, 3, "),
+    (changed_to("images", lambda x: x[:9]), "is not valid: images are uint8 (9, 3, 32, 32), not "),
+    (changed_to("mosaics", lambda x: x[..., 1:]), "is not valid: mosaics are uint8 (2, 3, 64, 63)"),
+    (put_in("maps", np.nan), "is not valid: maps are not finite"),
+    (put_in("mosaic_maps", np.inf), "is not valid: mosaic_maps are not finite"),
+    (put_in("labels", 10), "is not valid: labels have no such class"),
+    (put_in("mosaic_labels", 255), "is not valid: mosaic_labels have no such class"),
+    (changed_to("labels", lambda x: np.array([print], object)), "Object arrays cannot be loaded"),
+    (lambda arrays: arrays.update(more=np.zeros(2**20)), "is not valid: the arrays unpack to too"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), WRONG_PICTURES)
+def test_pictures_of_another_kind_are_refused(
+    change: Callable[[dict[str, Any]], object],
+    sentence: str,
+    examined_results: Path,
+    tmp_path: Path,
+) -> None:
+    results = Path(shutil.copytree(examined_results, tmp_path / "results"))
+    arrays = arrays_of(results)
+    change(arrays)
+    put_pictures(results, packed(arrays))
+    with pytest.raises(RunError, match="^examination tiny/0.npz .*" + re.escape(sentence)):
+        examine.shown(run_of(results))
+
+
+def test_pictures_are_those_that_the_record_tells_of(
+    examined_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Path(shutil.copytree(examined_results, tmp_path / "results"))
+    run, path = run_of(results), npz_of(results)
+    content = path.read_bytes()
+    other = r"^examination tiny/0\.npz is not valid: it is not what 0\.json tells of$"
+    for damaged in (b"", content[:-1], content + b"x", bytes([content[0] ^ 1]) + content[1:]):
+        path.write_bytes(damaged)
+        with pytest.raises(RunError, match=other):
+            examine.numbers(run)
+        assert "; nothing was changed: restore" in complaint(results, capsys, "--seeds", "0")
+        assert path.read_bytes() == damaged
+    path.write_bytes(bytes(2**20 + 1))
+    with pytest.raises(RunError, match=r"0\.npz is too large"):
+        examine.numbers(run)
+    path.unlink()
+    with pytest.raises(RunError, match=r"^examination tiny/0\.json .*: 0\.npz is missing$"):
+        examine.numbers(run)
+    (tmp_path / "elsewhere").write_bytes(content)
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=r"0\.npz is no plain file"):
+        examine.numbers(run)
+    path.unlink()
+    put_pictures(results, b"PK")
+    with pytest.raises(RunError, match=r"^examination tiny/0\.npz is damaged \(BadZipFile"):
+        examine.shown(run)
+
+
+def test_maps_beyond_float16_are_not_written(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = examinations.class_maps
+    monkeypatch.setattr(examinations, "class_maps", lambda *of: 1e6 * maps(*of))
+    assert "error: tiny seed 0: maps are not finite" in complaint(results, capsys, "--seeds", "0")
+    assert not (results / "examined").exists()

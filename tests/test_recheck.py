@@ -30,7 +30,7 @@ from claims.training.arms import ARMS, Arm, changed
 from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUARTERS
 from claims.training.recheck import Report
 from claims.training.rules import MeanAbove
-from nin_ref import data, training
+from nin_ref import data, networks, training
 from nin_ref.training import Recipe
 
 OTHER = "tiny-without-dropout"
@@ -157,6 +157,7 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      4 weights, present or rightly absent",
         "      1 comparisons of all runs with each other",
         "      1 examinations by digests and accuracy",
+        "      1 pictures of class maps",
         "      1 rules.json",
         "      1 traces.json",
         "      5 verdicts",
@@ -164,6 +165,7 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      4 first steps",
         "      1 predictions by stored weights",
         "      4 whole runs, trained again",
+        "      1 pictures of class maps, made again",
         "      1 examinations, computed again",
         "0 problems, 0 notes",
     ]
@@ -466,6 +468,56 @@ def with_examination(**fields: Any) -> Change:
     return change
 
 
+def put_pictures(results: Path, arrays: dict[str, Any]) -> None:
+    """Write the pictures of tiny/0, and make the digests fit."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    (results / "examined" / "tiny" / "0.npz").write_bytes(content.getvalue())
+    with_examination(pictures=hashlib.sha256(content.getvalue()).hexdigest())(results)
+
+
+def pictures_of(results: Path) -> dict[str, Any]:
+    with np.load(results / "examined" / "tiny" / "0.npz") as stored:
+        return dict(stored)
+
+
+def with_pictures(name: str, change: Callable[[Any], Any]) -> Change:
+    def changed(results: Path) -> None:
+        arrays = pictures_of(results)
+        arrays[name] = change(arrays[name])
+        put_pictures(results, arrays)
+
+    return changed
+
+
+def brighter(maps: Any) -> Any:
+    """Return maps of which one cell has changed by half a per cent of the largest value."""
+    other = maps.astype(np.float64)
+    other[1, 2, 3, 4] += 0.005 * np.abs(other).max()
+    return other.astype(np.float16)
+
+
+def maps_by(*, other_weights: bool = False, prepared: bool = True) -> Change:
+    """Let the maps be those of weights of another seed, or of images as they are."""
+
+    def changed(results: Path) -> None:
+        found, prepared_images = data.load("patterns"), tiny.images().test
+        network = networks.build("tiny").eval()
+        state = weights_of(results / "runs" / "tiny" / "0")
+        if other_weights:
+            state = {
+                name: value.roll(1, 0) if value.dim() else value for name, value in state.items()
+            }
+        network.load_state_dict(state)
+        images = prepared_images if prepared else found.test_images.astype(np.float32)
+        first = [found.test_labels.tolist().index(label) for label in range(10)]
+        with torch.no_grad():
+            maps = network.get_submodule("features")(torch.from_numpy(images[first]))
+        put_pictures(results, pictures_of(results) | {"maps": maps.half().numpy()})
+
+    return changed
+
+
 def another_seed_examined(results: Path) -> None:
     """Let the other run keep weights and their examination, of the wrong run."""
     folder = results / "examined" / "tiny"
@@ -476,7 +528,7 @@ def examined_without_weights(results: Path) -> None:
     run = results / "runs" / "tiny" / "1"
     another_seed_examined(results)
     record = json.loads((results / "examined" / "tiny" / "1.json").read_bytes())
-    record |= {"seed": 1, "run": record_of(run)["digest"]}
+    record |= {"seed": 1, "run": record_of(run)["digest"], "pictures": None}
     record["digest"] = runs.record_digest(record)
     path = results / "examined" / "tiny" / "1.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
@@ -684,6 +736,72 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "an examination without weights": (
         examined_without_weights,
         "run tiny/1 has an examination and no weights",
+    ),
+    "a changed picture": (
+        lambda results: (results / "examined/tiny/0.npz").write_bytes(b"x"),
+        "examination tiny/0.npz is not valid: it is not what 0.json tells of",
+    ),
+    "a picture of another size": (
+        with_pictures("images", lambda images: images[..., 1:]),
+        "examination tiny/0.npz is not valid: images are uint8 (10, 3, 32, 31), not uint8 (10, 3, ",
+    ),
+    "pictures without an examination": (
+        lambda results: (results / "examined/tiny/0.json").unlink(),
+        "examined/tiny/0.npz is no examination of a sound run",
+    ),
+    "an examination without its pictures": (
+        lambda results: (results / "examined/tiny/0.npz").unlink(),
+        "examination tiny/0.json is not valid: 0.npz is missing",
+    ),
+    "labels of pictures": (
+        with_pictures("labels", lambda labels: labels[::-1]),
+        "pictures of run tiny/0: labels are not those of the images to be shown",
+    ),
+    "labels of mosaics": (
+        with_pictures("mosaic_labels", lambda labels: labels[:, [0, 2, 1, 3]]),
+        "pictures of run tiny/0: mosaic_labels are not those of the images to be shown",
+    ),
+    "maps of other classes": (
+        with_pictures("maps", lambda maps: maps[:, ::-1]),
+        "pictures of run tiny/0: the means of the class maps of test image ",
+    ),
+    "maps of another image": (
+        with_pictures("maps", lambda maps: np.roll(maps, 1, axis=0)),
+        "pictures of run tiny/0: the means of the class maps of test image ",
+    ),
+    "a pixel": (
+        with_pictures(
+            "images", lambda images: images ^ (np.arange(images.size) == 7).reshape(images.shape)
+        ),
+        "pictures of run tiny/0: images differ from those by its weights and the data by 1, ",
+    ),
+    "transposed images": (
+        with_pictures("images", lambda images: images.swapaxes(2, 3)),
+        "pictures of run tiny/0: images differ from those by its weights and the data by ",
+    ),
+    "mosaics of another order": (
+        with_pictures("mosaics", lambda mosaics: np.roll(mosaics, 32, axis=3)),
+        "pictures of run tiny/0: mosaics differ from those by its weights and the data by ",
+    ),
+    "a cell of a map": (
+        with_pictures("maps", brighter),
+        "pictures of run tiny/0: maps differ from those by its weights and the data by ",
+    ),
+    "transposed maps": (
+        with_pictures("maps", lambda maps: maps.swapaxes(2, 3)),
+        "pictures of run tiny/0: maps differ from those by its weights and the data by ",
+    ),
+    "maps of mosaics of another order": (
+        with_pictures("mosaic_maps", lambda maps: maps[..., ::-1]),
+        "pictures of run tiny/0: mosaic_maps differ from those by its weights and the data by ",
+    ),
+    "maps by other weights": (
+        maps_by(other_weights=True),
+        "pictures of run tiny/0: maps differ from those by its weights and the data by ",
+    ),
+    "maps of images that are not preprocessed": (
+        maps_by(prepared=False),
+        "pictures of run tiny/0: maps differ from those by its weights and the data by ",
     ),
     "layout of an examination": (
         examination_spaced,
@@ -1067,6 +1185,24 @@ def examination_edited_to_fit(chance: random.Random, results: Path) -> None:
     with_examination(numbers={name: numbers[name] + by})(results)
 
 
+def pictures_edited(chance: random.Random, results: Path) -> None:
+    path = results / "examined" / "tiny" / "0.npz"
+    content = bytearray(path.read_bytes())
+    chance.choice([bytes_flipped, bytes_removed, bytes_added])(chance, content)
+    path.write_bytes(content)
+
+
+def pictures_edited_to_fit(chance: random.Random, results: Path) -> None:
+    """Edit a value by more than rounding, in what does not bear on the predictions."""
+    arrays = pictures_of(results)
+    name = chance.choice(["images", "mosaics", "mosaic_maps"])
+    array = arrays[name]
+    place = tuple(chance.randrange(side) for side in array.shape)
+    by = 1 if array.dtype == np.uint8 else 0.003 * np.abs(array).max()
+    array[place] = array[place] - by if array[place] >= by else array[place] + by
+    put_pictures(results, arrays)
+
+
 def run_copied_to_fit(chance: random.Random, results: Path) -> None:
     """Put a run under another seed of its arm, new or in the place of the run there."""
     source = chance.choice([f"tiny/{seed}" for seed in (0, 1)] + [f"{OTHER}/0", f"{OTHER}/1"])
@@ -1097,6 +1233,7 @@ FOUND_WITHOUT_DATA: dict[str, Tamper] = {
     "weights edited": weights_edited,
     "run copied, seed and digests made to fit": run_copied_to_fit,
     "examination edited": examination_edited,
+    "pictures edited": pictures_edited,
 }
 FOUND_WITH_DATA: dict[str, Tamper] = {
     "curve edited, digests made to fit": curve_edited_to_fit,
@@ -1105,6 +1242,7 @@ FOUND_WITH_DATA: dict[str, Tamper] = {
     "weights edited, digests made to fit": weights_edited_to_fit,
     "runs exchanged, seeds and digests made to fit": runs_exchanged_to_fit,
     "examination edited, digest made to fit": examination_edited_to_fit,
+    "pictures edited, digests made to fit": pictures_edited_to_fit,
 }
 TAMPERS = 200
 

@@ -38,6 +38,8 @@ from claims.report.drawing import Figure
 from claims.report.site import Files, site
 from claims.report.training import ArmPage, FinishedRun, UsedRule
 from claims.suite import SUITE
+from claims.trained import RULES
+from claims.training import rules
 from claims.training.runs import RunError
 
 RESULTS = SUITE.verdicts.parent
@@ -230,10 +232,12 @@ def test_pictures_are_drawings_without_scripts_or_addresses() -> None:
     assert len(drawn) > 20
     for path in drawn:
         for element in ET.fromstring(built()[path]).iter():  # noqa: S314 - our own
-            assert element.tag.removeprefix(SVG) not in {"script", "image", "foreignObject"}
+            tag = element.tag.removeprefix(SVG)
+            assert tag not in {"script", "foreignObject"}
             for name, value in element.attrib.items():
                 assert not name.startswith("on"), path
-                assert value.startswith("#") or not name.endswith("href"), path
+                inside = "data:image/png;base64," if tag == "image" else "#"
+                assert value.startswith(inside) or not name.endswith("href"), path
                 assert all(place.startswith("#") for place in re.findall(r"url\((.)", value)), path
 
 
@@ -794,6 +798,26 @@ def test_the_page_of_an_arm_has_its_runs_and_rules(making: Making) -> None:
     rule = said(under(page, "Rules that look at its runs"))
     assert rule.startswith(f"holds {HARMLESS} {HARMLESS}. Found: {HARMLESS}; the rule was changed")
     assert f"Runs: 1 of 2 of {HARMLESS}. Simulated: {HARMLESS} 0.050." in rule
+
+
+def test_class_maps_are_shown_or_said_to_be_missing() -> None:
+    rules_of_maps = [id_ for id_, rule in RULES.items() if rules_look_at_maps(rule)]
+    assert len(rules_of_maps) > 1
+    for id_ in rules_of_maps:
+        page = pages()[f"claims/{id_}.html"]
+        (arm,) = rules.seeds_by_arm(RULES[id_])
+        for where in (page, pages()[f"arms/{arm}.html"]):
+            shown = any(one.get("id") == f"class-maps-{arm}" for one in where.iter("figure"))
+            missing = f"No class maps can be shown yet: run 0 of {arm} has to be" in said(where)
+            assert shown != missing, id_
+            assert shown == (RESULTS / "examined" / arm / "0.npz").exists()
+    told = "No class maps can be shown yet"
+    assert sum(told in said(page) for page in pages().values()) <= 2 * len(rules_of_maps)
+    assert told not in said(pages()["arms/handwritten.html"])
+
+
+def rules_look_at_maps(rule: rules.Rule) -> bool:
+    return any("quarters" in one or "cover" in one for one in rules.needed(rule))
 
 
 def test_damaged_verdicts_are_refused(making: Making) -> None:

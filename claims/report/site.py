@@ -23,7 +23,16 @@ from claims.core import coverage, results, summary
 from claims.core.claim import Claim
 from claims.core.document import Citation, Document
 from claims.core.verdict import Grade, InsufficientEvidenceError, Verdict
-from claims.report import badges, difference, drawing, errata, exports, figures, training
+from claims.report import (
+    badges,
+    class_maps,
+    difference,
+    drawing,
+    errata,
+    exports,
+    figures,
+    training,
+)
 from claims.subjects import OPERATORS, Evidence
 from claims.suite import SUITE
 from claims.trained import RULES
@@ -140,6 +149,11 @@ def site(directory: Path, documents: Path | None = None) -> Files:
     of_training = {id_: training.comparison(id_, directory) for id_ in RULES if id_ in entries}
     heads = training.heads(directory)
     arms = [training.page(arm, entries, directory) for arm in ARMS]
+    maps = [figure for arm in ARMS for figure in class_maps.figures(arm, directory)]
+    lacking = {arm: class_maps.lacking(arm, directory) for arm in ARMS}
+    unshown = {
+        id_: told for arm, told in lacking.items() for id_ in class_maps.claims_about(arm) if told
+    }
 
     env = environment(entries)
     files: Files = {name: (TEMPLATES / name).read_bytes() for name in COPIED}
@@ -190,7 +204,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
         },
     )
     for id_, entry in entries.items():
-        shown = [figure for figure in explaining if id_ in figure.claims]
+        shown = [figure for figure in (*explaining, *maps) if id_ in figure.claims]
         put(
             f"claims/{id_}.html",
             "claim.html",
@@ -199,6 +213,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
             section="claims.html",
             **claim_page(entry, entries, declared[id_], flips.get(id_, {})),
             figures=[*shown, *([found] if (found := of_training.get(id_)) else [])],
+            lacking=unshown.get(id_, ""),
         )
     pages = [(one, document_rows(one, entries, documents)) for one in SUITE.documents]
     put(
@@ -239,6 +254,7 @@ def site(directory: Path, documents: Path | None = None) -> Files:
             description=f"{page.says}: runs, rules, recipe",
             section="arms.html",
             page=page,
+            lacking=lacking[page.name],
         )
     subjects = subject_pages(entries, declared, flips, on_gpu(entries, directory))
     put(

@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 
 from claims.core import summary
 from claims.core.verdict import Verdict
+from claims.report import class_maps
 from claims.report.drawing import Figure, Theme
 from claims.subjects import Evidence
 from claims.suite import SUITE
@@ -108,8 +109,8 @@ class UsedRule:
 class ArmPage:
     """All that the page of an arm shows; `waits_for` and `command` are empty if no run is missing.
 
-    `recipe` has its fields in words, `figures` the curves and, against a document's number, the
-    runs of this arm alone; the figures of comparisons belong to their claims.
+    `recipe` has its fields in words, `figures` the curves, against a document's number the runs of
+    this arm alone, and class maps; the figures of comparisons belong to their claims.
     """
 
     name: str
@@ -141,7 +142,8 @@ def page(arm: str, verdicts: Entries, results: Path = RESULTS) -> ArmPage:
     command = f"python -m claims.training reproduce --arms {arm} --seeds {seeds.partition(' ')[2]}"
     fit = "which a CPU trains" if ARMS[arm].on_cpu else "which need a GPU"
     alone = [id_ for id_, rule in using.items() if len(rules.seeds_by_arm(rule)) == 1]
-    drawn = (curves(arm, results), *(comparison(id_, results) for id_ in alone))
+    compared = (comparison(id_, results) for id_ in alone)
+    drawn = (curves(arm, results), *compared, *class_maps.figures(arm, results))
     return ArmPage(
         name=arm,
         says=ARMS[arm].says,

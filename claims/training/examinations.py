@@ -134,13 +134,25 @@ def quarters(network: nn.Module, images: Tensor, labels: Tensor) -> Numbers:
     chosen, elsewhere = mosaics(labels.numpy())
     brightest = []
     for four in torch.split(torch.from_numpy(chosen), AT_ONCE // 4):
-        tiles = images[four].reshape(-1, 2, 2, *images.shape[1:]).permute(0, 3, 1, 4, 2, 5)
-        maps = class_maps(network, tiles.flatten(4, 5).flatten(2, 3))
-        means = functional.adaptive_avg_pool2d(maps, 2).flatten(2)
-        of_own_class = means[torch.arange(len(four))[:, None], labels[four]]
-        brightest.append(of_own_class.argmax(2))
+        maps = class_maps(network, mosaic(images[four]))
+        brightest.append(brightest_quarters(maps, labels[four]))
     found = torch.cat(brightest).numpy()
     return {QUARTERS: 100 * float((found == np.arange(4)).mean() - (found == elsewhere).mean())}
+
+
+def mosaic(images: Tensor) -> Tensor:
+    """Put four images each together, [N, 4, C, H, W] to [N, C, 2H, 2W], row by row."""
+    tiles = images.reshape(-1, 2, 2, *images.shape[2:]).permute(0, 3, 1, 4, 2, 5)
+    return tiles.flatten(4, 5).flatten(2, 3)
+
+
+def brightest_quarters(maps: Tensor, classes: Tensor) -> Tensor:
+    """Return in which quarter [N, 4] of maps [N, C, h, w] those of some classes [N, 4] are highest.
+
+    What is highest is the mean of the quarter; quarters are counted row by row.
+    """
+    means = functional.adaptive_avg_pool2d(maps, 2).flatten(2)
+    return means[torch.arange(len(maps))[:, None], classes].argmax(2)
 
 
 def covers(network: nn.Module, images: Tensor, _: Tensor) -> Numbers:

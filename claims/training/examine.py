@@ -3,25 +3,32 @@
 Which runs are examined, and how, follows from the rules: those whose quantities are numbers of
 `examinations`. A file says of which run it is, by the digest of the run's record, and what made it.
 It is evidence of its own beside the runs, since other examinations can be made of the same weights.
+Where class maps are examined, that of the first seed also has `pictures`, in `SEED.npz` beside it,
+of which it says the digest.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from claims.training import examinations, rules, runs
+from claims.training import examinations, pictures, rules, runs
 from claims.training.arms import ARMS
 from claims.training.examinations import ACCURACY, NUMBERS
+from claims.training.pictures import Pictures
 from claims.training.reproduce import (
     FAILURES,
     chosen_arms,
@@ -43,10 +50,12 @@ FIELDS: runs.Fields = {
     "run": str,
     "data": str,
     "numbers": dict,
+    "pictures": (str, NoneType),
     "seconds": float,
     **runs.MADE_BY,
 }
 LARGEST = 2**16  # bytes
+LARGEST_PICTURES = 2**20  # bytes
 
 
 # The command --------------------------------------------------------------------------------------
@@ -153,7 +162,11 @@ class Worker:
             )
         images = self.prepared(arm)
         say(f"{arm} seed {seed}: examining")
-        record = made(run, list(quantities), images, self.command)
+        record, shown = made(run, list(quantities), images, self.command)
+        if shown:
+            # While pictures are without the record that tells of them, the run is not examined.
+            path_of(run).unlink(missing_ok=True)
+            write_atomically(pictures_of(run), shown)
         write_atomically(path_of(run), (json.dumps(record, indent=1) + "\n").encode())
         self.made += 1
         say(f"{arm} seed {seed}: examined in {spelled(record['seconds'])}, {path_of(run)}")
@@ -170,26 +183,32 @@ class Worker:
             say(f"reading {recipe.data}, {recipe.preprocessing}")
             found = data.load(recipe.data)
             _, test = data.preprocess(found, recipe.preprocessing)
-            self.kept = key, Tested(test, found.test_labels, found.digest)
+            self.kept = key, Tested(test, found.test_images, found.test_labels, found.digest)
         return self.kept[1]
 
 
 @dataclass(frozen=True)
 class Tested:
-    """Preprocessed test images, float32 [N, C, H, W], and labels [N], of a data set by digest."""
+    """Test images of a data set.
+
+    They are preprocessed, float32 [N, C, H, W], and as they are in the data set, uint8 of the same
+    shape, with their labels, uint8 [N]; the digest is that of the data set.
+    """
 
     images: Array
+    pixels: Array
     labels: Array
     digest: str
 
 
 def made(
     run: Run, quantities: Sequence[str], images: Tested, command: Sequence[str]
-) -> dict[str, Any]:
-    """Examine a run; returns the record of it, as it is written.
+) -> tuple[dict[str, Any], bytes | None]:
+    """Examine a run; returns the record of it and pictures, if there are any, as they are written.
 
     Raises:
-        RunError: if the run has been trained on other data, or its weights cannot be used.
+        RunError: if the run has been trained on other data, its weights cannot be used, or what is
+            to be shown of them is not finite.
     """
     if run.record["data"]["sha256"] != images.digest:
         raise RunError("the run was trained on data with another digest")
@@ -197,6 +216,10 @@ def made(
     made_by["device"]["threads"] = torch.get_num_threads()
     start = time.perf_counter()
     found = computed(run, quantities, images)
+    shown = None
+    if pictures.wanted(run.record["seed"], found):
+        shown = pictures.content(pictured(run, images))
+        pictures.read(shown, ARMS[run.record["arm"]].recipe)
     record = {
         "format": runs.FORMAT,
         "arm": run.record["arm"],
@@ -204,13 +227,14 @@ def made(
         "run": run.record["digest"],
         "data": images.digest,
         "numbers": found,
+        "pictures": hashlib.sha256(shown).hexdigest() if shown else None,
         **made_by,
         "command": list(command),
         "finished": training.now(),
         "seconds": round(time.perf_counter() - start, 3),
     }
     record["digest"] = runs.record_digest(record)
-    return record
+    return record, shown
 
 
 def computed(run: Run, quantities: Sequence[str], images: Tested) -> dict[str, float]:
@@ -219,11 +243,30 @@ def computed(run: Run, quantities: Sequence[str], images: Tested) -> dict[str, f
     Raises:
         RunError: if its weights cannot be used.
     """
+    labels = torch.from_numpy(images.labels.astype(np.int64))
+    prepared = torch.from_numpy(images.images)
+    return examinations.examined(trained(run), prepared, labels, quantities)
+
+
+def pictured(run: Run, images: Tested) -> Pictures:
+    """Return the pictures of a run.
+
+    Raises:
+        RunError: if its weights cannot be used.
+    """
+    return pictures.made(trained(run), images.images, images.pixels, images.labels)
+
+
+def trained(run: Run) -> nn.Module:
+    """Return the network of a run with its stored weights.
+
+    Raises:
+        RunError: if they cannot be used.
+    """
     recipe = ARMS[run.record["arm"]].recipe
     network = networks.build(recipe.network, **recipe.options)
     network.load_state_dict(runs.weights(run))
-    labels = torch.from_numpy(images.labels.astype(np.int64))
-    return examinations.examined(network, torch.from_numpy(images.images), labels, quantities)
+    return network
 
 
 # What was found -----------------------------------------------------------------------------------
@@ -233,6 +276,11 @@ def path_of(run: Run) -> Path:
     """Return where the examination of a run lies."""
     results = run.folder.parents[2]
     return results / "examined" / run.folder.parent.name / f"{run.folder.name}.json"
+
+
+def pictures_of(run: Run) -> Path:
+    """Return where the pictures of a run lie."""
+    return path_of(run).with_suffix(".npz")
 
 
 def numbers(run: Run) -> dict[str, float]:
@@ -250,17 +298,41 @@ def read(run: Run) -> dict[str, Any] | None:
     """Return the record of a run's examination after checking it; None if there is none.
 
     Raises:
-        RunError: if it is damaged, has other fields than it should, or is of another run.
+        RunError: if it is damaged, has other fields than it should, is of another run, or its
+            pictures are not those that it tells of.
     """
     path = path_of(run)
     if not os.path.lexists(path):
         return None
-    with runs.blaming(f"examination {path.parent.name}/{path.name}"):
-        require(path.is_file() and not path.is_symlink(), "it is no plain file")
-        require(path.stat().st_size <= LARGEST, "it is too large")
-        record = runs.json_object(path.read_bytes())
+    with blaming(path):
+        record = runs.json_object(runs.plain(path, LARGEST))
         check(record, run)
+    if os.path.lexists(pictures_of(run)):
+        with blaming(pictures_of(run)):
+            digest = hashlib.sha256(runs.plain(pictures_of(run), LARGEST_PICTURES)).hexdigest()
+            require(digest == record["pictures"], f"it is not what {path.name} tells of")
+    elif record["pictures"] is not None:
+        with blaming(path):
+            raise RunError(f"{pictures_of(run).name} is missing")
     return record
+
+
+def shown(run: Run) -> Pictures | None:
+    """Return the pictures of a run after checking them; None if it has none.
+
+    Raises:
+        RunError: if the examination is not valid, or the pictures are damaged or of another shape.
+    """
+    record = read(run)
+    if record is None or record["pictures"] is None:
+        return None
+    with blaming(pictures_of(run)):
+        return pictures.read(pictures_of(run).read_bytes(), ARMS[run.record["arm"]].recipe)
+
+
+def blaming(path: Path) -> AbstractContextManager[None]:
+    """Turn whatever goes wrong while reading a file of an examination into one sentence."""
+    return runs.blaming(f"examination {path.parent.name}/{path.name}")
 
 
 def check(record: Mapping[str, Any], run: Run) -> None:
@@ -281,4 +353,8 @@ def check(record: Mapping[str, Any], run: Run) -> None:
     require(ACCURACY in found, f"it lacks the {ACCURACY}")
     for name, number in found.items():
         require(isinstance(number, float) and runs.finite(number), f"{name} is {number!r}"[:200])
+    if pictures.wanted(record["seed"], found):
+        require(record["pictures"] is not None, "it tells of no pictures")
+    else:
+        require(record["pictures"] is None, "it tells of pictures, and there are to be none")
     require(runs.finite(record["seconds"]) and record["seconds"] >= 0, "it took no time")

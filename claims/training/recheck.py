@@ -19,7 +19,9 @@ the last are not found, nor are edited predictions, if it has no weights or they
 Examinations are checked likewise: without the data that each is of the run that is there, and that
 its accuracy is about that of the run's predictions; with the data those that took less than
 `--examine-seconds` are computed again from the weights. Other numbers of those that took longer are
-not found if they were edited with the digest made to fit.
+not found if they were edited with the digest made to fit. Their pictures must be of the images that
+are to be shown, and the means of their class maps must say the class that the run predicts; with
+the data, pixels must be equal and maps are computed again.
 
 What no layer can find: another commit, command, version, device, number of stops or time, as long
 as it is possible and the digests fit: nothing else depends on them. A false version or device only
@@ -47,9 +49,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from claims.training import examine, rules, runs
+from claims.training import examine, pictures, rules, runs
 from claims.training.arms import ARMS
 from claims.training.examinations import ACCURACY, NUMBERS
+from claims.training.examine import Tested
 from claims.training.reproduce import TRAINING_IMAGES, say
 from claims.training.rules import Rule
 from claims.training.runs import Array, Run, RunError
@@ -76,6 +79,13 @@ ROUNDING: Mapping[str, tuple[Literal["bf16", "float32", "float64"], float]] = {
     "float32": ("float64", 1e-5),
     "float64": ("float32", 1e-9),
 }
+
+# Of the largest magnitude of all class scores: by so much another class may be ahead of that which
+# a run predicts, with its weights rounded to float16.
+AHEAD = 0.02
+# Of the largest magnitude of all class maps: float16 rounds by half of it, and other devices and
+# numbers of threads by a hundredth.
+OF_MAPS = 0.001
 
 Traces = Mapping[str, Sequence[float]]
 
@@ -325,12 +335,15 @@ def copies(found: Sequence[Run]) -> Iterator[str]:
 def examinations(read: Sequence[Run], sound: Sequence[Run], results: Path, report: Report) -> None:
     """Check all examinations without the data; those of stale runs do not count."""
     by_path = {examine.path_of(run): run for run in read}
+    by_path |= {examine.pictures_of(run): run for path, run in by_path.items() if path.exists()}
     for path in sorted((results / "examined").glob("**/*")):
         if path.is_dir() and path.parent.name == "examined" and path.name in ARMS:
             continue
         if (run := by_path.get(path)) is None:
             name = path.relative_to(results)
             report.apply("foreign files", [f"{name} is no examination of a sound run"])
+        elif run in sound and path == examine.pictures_of(run):
+            report.apply("pictures of class maps", picture_problems(run))
         elif run in sound:
             report.apply("examinations by digests and accuracy", examination_problems(run))
         else:
@@ -363,8 +376,51 @@ def examination_problems(run: Run) -> Iterator[str]:
         )
 
 
-def examined_again(run: Run, images: Images, examine_seconds: float, report: Report) -> None:
-    """Compute the numbers of an examination again, unless that takes too long."""
+def picture_problems(run: Run) -> Iterator[str]:
+    """Check what is shown of a run against the true labels and its predictions."""
+    try:
+        shown = examine.shown(run)
+    except RunError as error:
+        yield str(error)
+        return
+    assert shown is not None
+    labels = runs.test_labels(ARMS[arm_of(run)].recipe.data, run.folder.parents[2])
+    images, mosaics = pictures.chosen(labels)
+    for name, its, true in (
+        ("labels", shown.labels, labels[images]),
+        ("mosaic_labels", shown.mosaic_labels, labels[mosaics]),
+    ):
+        if not np.array_equal(its, true):
+            yield f"pictures of {where(run)}: {name} are not those of the images to be shown"
+    scores = shown.maps.mean((2, 3), dtype=np.float64)
+    predicted = run.predictions["test"][images]
+    ahead = scores.max(1) - scores[np.arange(len(images)), predicted]
+    for number in np.flatnonzero(ahead > AHEAD * np.abs(scores).max()):
+        yield (
+            f"pictures of {where(run)}: the means of the class maps of test image {images[number]} "
+            f"say class {scores[number].argmax()}, the predictions of the run {predicted[number]}"
+        )
+
+
+def pictures_again(run: Run, tested: Tested) -> Iterator[str]:
+    """Make the pictures of a run again, and compare: all but maps must be equal."""
+    try:
+        shown = examine.shown(run)
+    except RunError:
+        return  # a problem already
+    for name, again in vars(examine.pictured(run, tested)).items():
+        its = getattr(shown, name).astype(np.float64)
+        difference = np.abs(its - again).max()
+        allowed = OF_MAPS * np.abs(its).max() if again.dtype == np.float16 else 0
+        if difference > allowed:
+            yield (
+                f"pictures of {where(run)}: {name} differ from those by its weights and the data "
+                f"by {difference:.3g}, which may be {allowed:.2g}"
+            )
+
+
+def examined_again(run: Run, tested: Tested, examine_seconds: float, report: Report) -> None:
+    """Compute the numbers of an examination again, unless that takes too long, and its pictures."""
     from nin_ref import training
 
     try:
@@ -373,17 +429,18 @@ def examined_again(run: Run, images: Images, examine_seconds: float, report: Rep
         return  # a problem already, as is one without weights
     if record is None or not runs.has_weights(run):
         return
-    if record["seconds"] >= examine_seconds:
-        report.skip(f"examinations: computing them takes {examine_seconds:g} s or longer")
-        return
-    say(f"examining {where(run)}")
     with training.threads(min(record["device"]["threads"], os.cpu_count() or 1)):
-        report.apply("examinations, computed again", number_problems(run, record, images))
+        if record["pictures"]:
+            report.apply("pictures of class maps, made again", pictures_again(run, tested))
+        if record["seconds"] >= examine_seconds:
+            report.skip(f"examinations: computing them takes {examine_seconds:g} s or longer")
+            return
+        say(f"examining {where(run)}")
+        report.apply("examinations, computed again", number_problems(run, record, tested))
 
 
-def number_problems(run: Run, record: Mapping[str, Any], images: Images) -> Iterator[str]:
+def number_problems(run: Run, record: Mapping[str, Any], tested: Tested) -> Iterator[str]:
     """Examine a run again, and compare the numbers; each has its own tolerance for rounding."""
-    tested = examine.Tested(images.test, images.test_labels, images.digest)
     numbers = record["numbers"]
     try:
         again = examine.computed(run, list(numbers), tested)
@@ -539,6 +596,7 @@ def with_data(
         for preprocessing, group in itertools.groupby(of_data, lambda run: kind(run)[1]):
             say(f"reading {name}, {preprocessing}")
             train, test = data.preprocess(dataset, preprocessing)
+            tested = Tested(test, dataset.test_images, dataset.test_labels, dataset.digest)
             images = Images(
                 train,
                 dataset.train_labels,
@@ -551,7 +609,7 @@ def with_data(
                 same_arm = list(of_arm)
                 arm_with_data(same_arm, images, replay_seconds, report)
                 for run in same_arm:
-                    examined_again(run, images, examine_seconds, report)
+                    examined_again(run, tested, examine_seconds, report)
 
 
 def arm_with_data(

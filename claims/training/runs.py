@@ -150,7 +150,7 @@ def make(
         )
         files = {
             "curve.json": _json({"first losses": progress.first_losses, "epochs": progress.curve}),
-            "predictions.npz": _npz(predictions),
+            "predictions.npz": npz(predictions),
         }
         if seed < arm.weights_of:
             files["weights.pt"] = _weights(network)
@@ -349,7 +349,8 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, allow_nan=True) + "\n").encode()
 
 
-def _npz(arrays: Mapping[str, Array]) -> bytes:
+def npz(arrays: Mapping[str, Array]) -> bytes:
+    """Return arrays as a compressed NumPy archive; the same arrays give the same bytes."""
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # NumPy's signature
     return content.getvalue()
@@ -400,7 +401,7 @@ def read(folder: Path, labels: Array) -> Run:
         require(digests == record["files"], "its files are not those that run.json lists")
         curve = json_object(contents["curve.json"])
         _check_curve(curve, record)
-        predictions = _arrays(contents["predictions.npz"])
+        predictions = arrays(contents["predictions.npz"], LARGEST["predictions.npz"])
         _check_predictions(predictions, record, curve["epochs"][-1], labels)
     return Run(folder, record, curve["epochs"], curve["first losses"], predictions)
 
@@ -425,8 +426,18 @@ def require(condition: bool, otherwise: str) -> None:
 
 def _content(path: Path) -> bytes:
     require(path.name in LARGEST, f"{path.name} does not belong to a run")
+    return plain(path, LARGEST[path.name])
+
+
+def plain(path: Path, largest: int) -> bytes:
+    """Return what is in a plain file of at most so many bytes.
+
+    Raises:
+        RunError: if it is no such file.
+        OSError: if it cannot be read.
+    """
     require(path.is_file() and not path.is_symlink(), f"{path.name} is no plain file")
-    require(path.stat().st_size <= LARGEST[path.name], f"{path.name} is too large")
+    require(path.stat().st_size <= largest, f"{path.name} is too large")
     return path.read_bytes()
 
 
@@ -522,12 +533,17 @@ def _check_curve(curve: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     )
 
 
-def _arrays(content: bytes) -> dict[str, Array]:
+def arrays(content: bytes, largest: int) -> dict[str, Array]:
+    """Return the arrays of a NumPy archive by name, unless they take more bytes; none is unpickled.
+
+    Raises:
+        RunError: if they are larger. A damaged archive may raise anything else.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(member.file_size for member in archive.infolist())
-        require(size <= LARGEST["predictions.npz"], "the predictions unpack to too much")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+        require(size <= largest, "the arrays unpack to too much")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return dict(stored)
 
 
 def _check_predictions(
