@@ -26,7 +26,7 @@ from claims.core.judge import Judged, judge
 from claims.core.suite import UnavailableError
 from claims.core.verdict import Verdict
 from claims.subjects import Evidence
-from claims.training import examinations, examine, quantities, runs
+from claims.training import examinations, examine, findings, quantities, runs
 from claims.training.arms import ARMS, Arm
 from claims.training.examinations import (
     ACCURACY,
@@ -636,7 +636,7 @@ def test_runs_are_examined_once_and_decide_a_claim(
 def test_an_examination_says_what_it_came_from(results: Path) -> None:
     assert do(results, "--arms", "tiny") == 0
     record = json.loads(file_of(results, 1).read_bytes())
-    assert record.keys() == examine.FIELDS.keys()
+    assert record.keys() == findings.FIELDS.keys()
     run = run_of(results, 1)
     assert (record["arm"], record["seed"]) == ("tiny", 1)
     assert (record["run"], record["data"]) == (run.record["digest"], data.load("patterns").digest)
@@ -661,7 +661,7 @@ def test_the_stored_weights_are_examined(results: Path) -> None:
     _, test = data.preprocess(patterns, "standardised")
     labels = torch.from_numpy(patterns.test_labels.astype(np.int64))
     expected = examined(network, torch.from_numpy(test), labels, [QUARTERS, FALL])
-    assert examine.numbers(run_of(results)) == pytest.approx(expected, abs=1e-6)
+    assert findings.numbers(run_of(results)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_rule_that_asks_for_more_has_its_runs_examined_again(
@@ -669,7 +669,7 @@ def test_a_rule_that_asks_for_more_has_its_runs_examined_again(
 ) -> None:
     monkeypatch.setattr(trained, "declared_rules", lambda: {"toy/maps": TWO.rules[0]})
     assert do(results) == 0
-    assert list(examine.numbers(run_of(results))) == [ACCURACY, QUARTERS]
+    assert list(findings.numbers(run_of(results))) == [ACCURACY, QUARTERS]
     assert (
         missing(results) == "2 of 2 runs of tiny, 0 examined: `python -m claims.training examine`"
     )
@@ -751,7 +751,7 @@ NUMBERS_OF = dict.fromkeys((ACCURACY, QUARTERS, FALL, TOP), 1.0)
 DAMAGES: list[tuple[dict[str, Any], str]] = [
     *(
         ({name: ...}, f"it lacks {name}")
-        for name in examine.FIELDS
+        for name in findings.FIELDS
         if name not in ("format", "digest")
     ),
     ({"format": 2}, "it is not of format 1"),
@@ -801,9 +801,9 @@ def examined_results(finished: Path, tmp_path_factory: pytest.TempPathFactory) -
         patched.setattr(examinations, "MOSAICS", 40)
         record, shown = examine.made(run, [QUARTERS, FALL], tested, [])
     assert shown
-    examine.path_of(run).parent.mkdir(parents=True)
-    examine.pictures_of(run).write_bytes(shown)
-    examine.path_of(run).write_text(json.dumps(record, indent=1) + "\n")
+    findings.path_of(run).parent.mkdir(parents=True)
+    findings.pictures_of(run).write_bytes(shown)
+    findings.path_of(run).write_text(json.dumps(record, indent=1) + "\n")
     return results
 
 
@@ -813,10 +813,10 @@ def test_a_file_that_is_not_the_examination_of_its_run_is_refused(
 ) -> None:
     results = Path(shutil.copytree(examined_results, tmp_path / "results"))
     run = run_of(results)
-    assert examine.numbers(run)
+    assert findings.numbers(run)
     put(file_of(results), **fields)
     with pytest.raises(RunError, match=f"^examination tiny/0.json is not valid: .*{sentence}$"):
-        examine.numbers(run)
+        findings.numbers(run)
 
 
 @pytest.mark.parametrize(
@@ -846,22 +846,22 @@ def test_changed_bytes_links_and_large_files_are_refused(
     content = path.read_text()
     path.write_text(content.replace('"seed": 0', '"seed": 0, "seed": 0'))
     with pytest.raises(RunError, match="a field stands there twice"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.write_text(content.replace('"seconds": ', '"seconds": 1'))
     with pytest.raises(RunError, match="it is not what its digest says"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.write_text(content + " " * 2**16)
     with pytest.raises(RunError, match=r"0\.json is too large"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.write_text(content)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError, match=r"0\.json is no plain file"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(RunError, match=r"0\.json is no plain file"):
-        examine.numbers(run)
+        findings.numbers(run)
 
 
 def test_what_rules_need_is_named_with_its_seeds() -> None:
@@ -940,7 +940,7 @@ def test_pictures_are_of_the_first_images_with_their_maps(examined_results: Path
     for name in ("images", "mosaics", "maps", "mosaic_maps"):
         assert not np.array_equal(found[name], found[name].swapaxes(2, 3))
     assert np.ptp(found["maps"].astype(float).mean((2, 3)), axis=1).min() > 0
-    pictures = examine.shown(run_of(examined_results))
+    pictures = findings.shown(run_of(examined_results))
     assert all(np.array_equal(getattr(pictures, name), its) for name, its in found.items())
 
 
@@ -953,9 +953,9 @@ def test_the_first_seed_has_pictures_and_the_record_their_digest(results: Path) 
     )
     assert json.loads(file_of(results, 1).read_bytes())["pictures"] is None
     assert not npz_of(results, 1).exists()
-    assert examine.shown(run_of(results, 1)) is None
+    assert findings.shown(run_of(results, 1)) is None
     shutil.rmtree(results / "examined")
-    assert examine.shown(run_of(results)) is None
+    assert findings.shown(run_of(results)) is None
     assert do(results, "--seeds", "0") == 0
     assert npz_of(results).read_bytes() == content
 
@@ -995,10 +995,10 @@ def test_after_a_kill_the_run_is_examined_again(
         with pytest.raises(KeyboardInterrupt):
             do(results, "--seeds", "0")
     assert done == [npz_of(results)][:written]
-    assert examine.numbers(run_of(results)) == {}
+    assert findings.numbers(run_of(results)) == {}
     assert do(results) == 0
     assert missing(results) is None
-    assert examine.shown(run_of(results)) is not None
+    assert findings.shown(run_of(results)) is not None
 
 
 def changed_to(name: str, change: Callable[[Array], object]) -> Callable[[dict[str, Any]], None]:
@@ -1045,7 +1045,7 @@ def test_pictures_of_another_kind_are_refused(
     change(arrays)
     put_pictures(results, packed(arrays))
     with pytest.raises(RunError, match="^examination tiny/0.npz .*" + re.escape(sentence)):
-        examine.shown(run_of(results))
+        findings.shown(run_of(results))
 
 
 def test_pictures_are_those_that_the_record_tells_of(
@@ -1058,23 +1058,23 @@ def test_pictures_are_those_that_the_record_tells_of(
     for damaged in (b"", content[:-1], content + b"x", bytes([content[0] ^ 1]) + content[1:]):
         path.write_bytes(damaged)
         with pytest.raises(RunError, match=other):
-            examine.numbers(run)
+            findings.numbers(run)
         assert "; nothing was changed: restore" in complaint(results, capsys, "--seeds", "0")
         assert path.read_bytes() == damaged
     path.write_bytes(bytes(2**20 + 1))
     with pytest.raises(RunError, match=r"0\.npz is too large"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.unlink()
     with pytest.raises(RunError, match=r"^examination tiny/0\.json .*: 0\.npz is missing$"):
-        examine.numbers(run)
+        findings.numbers(run)
     (tmp_path / "elsewhere").write_bytes(content)
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError, match=r"0\.npz is no plain file"):
-        examine.numbers(run)
+        findings.numbers(run)
     path.unlink()
     put_pictures(results, b"PK")
     with pytest.raises(RunError, match=r"^examination tiny/0\.npz is damaged \(BadZipFile"):
-        examine.shown(run)
+        findings.shown(run)
 
 
 def test_maps_beyond_float16_are_not_written(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from claims.training import examine, quantities
+from claims.training import findings, quantities
 from claims.training.examinations import FALL, NUMBERS, QUARTERS
 from claims.training.quantities import time_to, value
 from claims.training.rules import NOT_EXAMINED
@@ -198,7 +198,7 @@ def test_a_number_of_an_examination_is_that_of_the_examined_run(
 ) -> None:
     run = a_run(errors={"test": 3})
     assert value(FALL, run, LABELS) == NOT_EXAMINED
-    monkeypatch.setattr(examine, "numbers", lambda one: {FALL: 0.25} if one is run else {})
+    monkeypatch.setattr(findings, "numbers", lambda one: {FALL: 0.25} if one is run else {})
     assert value(FALL, run, LABELS) == 0.25
     assert value(QUARTERS, run, LABELS) == NOT_EXAMINED
     found = {"tiny": {0: (run, LABELS), 4: (a_run(errors={"test": 3}), LABELS)}}

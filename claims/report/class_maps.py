@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 
 from claims.report.drawing import Figure, Theme
 from claims.trained import declared_rules
-from claims.training import examine, rules, runs
+from claims.training import examine, findings, rules, runs
 from claims.training.arms import ARMS
 from claims.training.examinations import QUARTERS, brightest_quarters
 from claims.training.pictures import QUANTITIES, SEED, Pictures
@@ -94,7 +94,7 @@ def claims_about(arm: str, quantities: Sequence[str] = QUANTITIES) -> tuple[str,
 def pictures(arm: str, results: Path) -> Pictures | None:
     """Return the pictures of an arm that rules look at; None if there are none."""
     found = runs.fresh(results, arm) if claims_about(arm) else {}
-    return examine.shown(found[SEED][0]) if SEED in found else None
+    return findings.shown(found[SEED][0]) if SEED in found else None
 
 
 # Images -------------------------------------------------------------------------------------------

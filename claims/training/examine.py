@@ -1,10 +1,7 @@
 """Examine trained networks by their stored weights: `results/examined/ARM/SEED.json`.
 
 Which runs are examined, and how, follows from the rules: those whose quantities are numbers of
-`examinations`. A file says of which run it is, by the digest of the run's record, and what made it.
-It is evidence of its own beside the runs, since other examinations can be made of the same weights.
-Where class maps are examined, that of the first seed also has `pictures`, in `SEED.npz` beside it,
-of which it says the digest.
+`examinations`.
 """
 
 from __future__ import annotations
@@ -12,22 +9,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from claims.training import examinations, pictures, rules, runs
+from claims.training import examinations, findings, pictures, rules, runs
 from claims.training.arms import ARMS
-from claims.training.examinations import ACCURACY, NUMBERS
+from claims.training.examinations import NUMBERS
 from claims.training.pictures import Pictures
 from claims.training.reproduce import (
     FAILURES,
@@ -38,24 +32,11 @@ from claims.training.reproduce import (
     say,
     spelled,
 )
-from claims.training.runs import Array, Run, RunError, require
+from claims.training.runs import Array, Run, RunError
 from nin_ref import data, networks, training
 from nin_ref.files import write_atomically
 
 COMMAND = "python -m claims.training examine"
-FIELDS: runs.Fields = {
-    "format": int,
-    "arm": str,
-    "seed": int,
-    "run": str,
-    "data": str,
-    "numbers": dict,
-    "pictures": (str, NoneType),
-    "seconds": float,
-    **runs.MADE_BY,
-}
-LARGEST = 2**16  # bytes
-LARGEST_PICTURES = 2**20  # bytes
 
 
 # The command --------------------------------------------------------------------------------------
@@ -147,11 +128,11 @@ class Worker:
             say(f"{arm} seed {seed} is stale and not examined: {reason}")
             return
         try:
-            found = numbers(run)
+            found = findings.numbers(run)
         except RunError as error:
             raise RunError(
-                f"{error}; nothing was changed: restore {path_of(run)}, or move it away to examine "
-                "the run anew"
+                f"{error}; nothing was changed: restore {findings.path_of(run)}, or move it away "
+                "to examine the run anew"
             ) from error
         if quantities.keys() <= found.keys():
             self.there += 1
@@ -165,11 +146,11 @@ class Worker:
         record, shown = made(run, list(quantities), images, self.command)
         if shown:
             # While pictures are without the record that tells of them, the run is not examined.
-            path_of(run).unlink(missing_ok=True)
-            write_atomically(pictures_of(run), shown)
-        write_atomically(path_of(run), (json.dumps(record, indent=1) + "\n").encode())
+            findings.path_of(run).unlink(missing_ok=True)
+            write_atomically(findings.pictures_of(run), shown)
+        write_atomically(findings.path_of(run), (json.dumps(record, indent=1) + "\n").encode())
         self.made += 1
-        say(f"{arm} seed {seed}: examined in {spelled(record['seconds'])}, {path_of(run)}")
+        say(f"{arm} seed {seed}: examined in {spelled(record['seconds'])}, {findings.path_of(run)}")
 
     def prepared(self, arm: str) -> Tested:
         """Return the test images of an arm.
@@ -267,94 +248,3 @@ def trained(run: Run) -> nn.Module:
     network = networks.build(recipe.network, **recipe.options)
     network.load_state_dict(runs.weights(run))
     return network
-
-
-# What was found -----------------------------------------------------------------------------------
-
-
-def path_of(run: Run) -> Path:
-    """Return where the examination of a run lies."""
-    results = run.folder.parents[2]
-    return results / "examined" / run.folder.parent.name / f"{run.folder.name}.json"
-
-
-def pictures_of(run: Run) -> Path:
-    """Return where the pictures of a run lie."""
-    return path_of(run).with_suffix(".npz")
-
-
-def numbers(run: Run) -> dict[str, float]:
-    """Return the numbers of a run's examination; none where it has not been examined.
-
-    Raises:
-        RunError: if the examination is damaged, or of another run.
-    """
-    record = read(run)
-    found: dict[str, float] = record["numbers"] if record else {}
-    return found
-
-
-def read(run: Run) -> dict[str, Any] | None:
-    """Return the record of a run's examination after checking it; None if there is none.
-
-    Raises:
-        RunError: if it is damaged, has other fields than it should, is of another run, or its
-            pictures are not those that it tells of.
-    """
-    path = path_of(run)
-    if not os.path.lexists(path):
-        return None
-    with blaming(path):
-        record = runs.json_object(runs.plain(path, LARGEST))
-        check(record, run)
-    if os.path.lexists(pictures_of(run)):
-        with blaming(pictures_of(run)):
-            digest = hashlib.sha256(runs.plain(pictures_of(run), LARGEST_PICTURES)).hexdigest()
-            require(digest == record["pictures"], f"it is not what {path.name} tells of")
-    elif record["pictures"] is not None:
-        with blaming(path):
-            raise RunError(f"{pictures_of(run).name} is missing")
-    return record
-
-
-def shown(run: Run) -> Pictures | None:
-    """Return the pictures of a run after checking them; None if it has none.
-
-    Raises:
-        RunError: if the examination is not valid, or the pictures are damaged or of another shape.
-    """
-    record = read(run)
-    if record is None or record["pictures"] is None:
-        return None
-    with blaming(pictures_of(run)):
-        return pictures.read(pictures_of(run).read_bytes(), ARMS[run.record["arm"]].recipe)
-
-
-def blaming(path: Path) -> AbstractContextManager[None]:
-    """Turn whatever goes wrong while reading a file of an examination into one sentence."""
-    return runs.blaming(f"examination {path.parent.name}/{path.name}")
-
-
-def check(record: Mapping[str, Any], run: Run) -> None:
-    """Check fields and types of the record of an examination, and that it is that of a run.
-
-    Raises:
-        RunError: if something is wrong. A damaged record may raise anything else.
-    """
-    runs.check_fields(record, FIELDS, "it")
-    of = f"{record['arm']}/{record['seed']}"
-    require(of == f"{run.record['arm']}/{run.record['seed']}", f"it says that it is of {of}")
-    require(record["run"] == run.record["digest"], "it is of another run than the one there")
-    require(record["data"] == run.record["data"]["sha256"], "its data are not those of the run")
-
-    found = record["numbers"]
-    foreign = found.keys() - NUMBERS.keys()
-    require(not foreign, f"no examination gives {', '.join(sorted(foreign))}")
-    require(ACCURACY in found, f"it lacks the {ACCURACY}")
-    for name, number in found.items():
-        require(isinstance(number, float) and runs.finite(number), f"{name} is {number!r}"[:200])
-    if pictures.wanted(record["seed"], found):
-        require(record["pictures"] is not None, "it tells of no pictures")
-    else:
-        require(record["pictures"] is None, "it tells of pictures, and there are to be none")
-    require(runs.finite(record["seconds"]) and record["seconds"] >= 0, "it took no time")

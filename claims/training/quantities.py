@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from claims.training import examine
+from claims.training import findings
 from claims.training.arms import SHIFTS
 from claims.training.examinations import NUMBERS
 from claims.training.rules import NOT_EXAMINED, Value, Values
@@ -67,7 +67,7 @@ def value(quantity: str, run: Run, labels: Bytes) -> Value:
         RunError: if the run's examination is needed and damaged, or of another run.
     """
     if quantity in NUMBERS:
-        return examine.numbers(run).get(quantity, NOT_EXAMINED)
+        return findings.numbers(run).get(quantity, NOT_EXAMINED)
     if quantity in QUANTITIES:
         return QUANTITIES[quantity](run, labels)
     named = THRESHOLD.fullmatch(quantity)

@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from claims.training import examine, pictures, rules, runs
+from claims.training import examine, findings, pictures, rules, runs
 from claims.training.arms import ARMS
 from claims.training.examinations import ACCURACY, NUMBERS
 from claims.training.examine import Tested
@@ -334,15 +334,15 @@ def copies(found: Sequence[Run]) -> Iterator[str]:
 
 def examinations(read: Sequence[Run], sound: Sequence[Run], results: Path, report: Report) -> None:
     """Check all examinations without the data; those of stale runs do not count."""
-    by_path = {examine.path_of(run): run for run in read}
-    by_path |= {examine.pictures_of(run): run for path, run in by_path.items() if path.exists()}
+    by_path = {findings.path_of(run): run for run in read}
+    by_path |= {findings.pictures_of(run): run for path, run in by_path.items() if path.exists()}
     for path in sorted((results / "examined").glob("**/*")):
         if path.is_dir() and path.parent.name == "examined" and path.name in ARMS:
             continue
         if (run := by_path.get(path)) is None:
             name = path.relative_to(results)
             report.apply("foreign files", [f"{name} is no examination of a sound run"])
-        elif run in sound and path == examine.pictures_of(run):
+        elif run in sound and path == findings.pictures_of(run):
             report.apply("pictures of class maps", picture_problems(run))
         elif run in sound:
             report.apply("examinations by digests and accuracy", examination_problems(run))
@@ -352,9 +352,9 @@ def examinations(read: Sequence[Run], sound: Sequence[Run], results: Path, repor
 
 def examination_problems(run: Run) -> Iterator[str]:
     """Check an examination against itself and its run."""
-    path = examine.path_of(run)
+    path = findings.path_of(run)
     try:
-        record = examine.read(run)
+        record = findings.read(run)
     except RunError as error:
         yield str(error)
         return
@@ -379,7 +379,7 @@ def examination_problems(run: Run) -> Iterator[str]:
 def picture_problems(run: Run) -> Iterator[str]:
     """Check what is shown of a run against the true labels and its predictions."""
     try:
-        shown = examine.shown(run)
+        shown = findings.shown(run)
     except RunError as error:
         yield str(error)
         return
@@ -405,7 +405,7 @@ def picture_problems(run: Run) -> Iterator[str]:
 def pictures_again(run: Run, tested: Tested) -> Iterator[str]:
     """Make the pictures of a run again, and compare: all but maps must be equal."""
     try:
-        shown = examine.shown(run)
+        shown = findings.shown(run)
     except RunError:
         return  # a problem already
     for name, again in vars(examine.pictured(run, tested)).items():
@@ -424,7 +424,7 @@ def examined_again(run: Run, tested: Tested, examine_seconds: float, report: Rep
     from nin_ref import training
 
     try:
-        record = examine.read(run)
+        record = findings.read(run)
     except RunError:
         return  # a problem already, as is one without weights
     if record is None or not runs.has_weights(run):
