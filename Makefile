@@ -36,7 +36,7 @@ claims: $(READY) ## quick and the slower claims of a CPU, at most three minutes
 
 test: $(READY) ## all tests, and every claim under every fault
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --flips
-	@$(BIN)/pytest tests -q -n $(WORKERS)
+	@$(BIN)/pytest tests -q -n $(WORKERS) -rs
 
 # A folder of its own, since a run writes the versions that it judged with into results/verdicts.json.
 oldest: ## claims, with the oldest versions that pyproject.toml admits, in build/oldest
@@ -89,6 +89,12 @@ crate: $(READY) ## the evidence as an RO-Crate, in build/evidence.crate.zip
 	@mkdir -p build
 	@$(BIN)/python -m claims.report.crate build/evidence.crate.zip
 
+# Asked before the checks, which take minutes, and after them: a verdict that they change is in no commit.
+release: $(READY) ## all checks, then VERSION=x.y.z of the committed verdicts, and how to tag it
+	@$(BIN)/python -m claims.report.release "$(VERSION)" --check
+	@$(MAKE) --no-print-directory claims test report-check recheck lint
+	@$(BIN)/python -m claims.report.release "$(VERSION)"
+
 bench: $(READY) ## how fast the suite is, as ratios measured side by side
 	@$(BIN)/python benchmarks/quick.py
 	@$(BIN)/python benchmarks/report.py
@@ -107,4 +113,4 @@ clean: ## remove the environment and all caches; results stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build mutants *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help quick claims test oldest latest soak data reproduce examine recheck measure coverage-of-documents report report-check crate bench mutation lint clean
+.PHONY: help quick claims test oldest latest soak data reproduce examine recheck measure coverage-of-documents report report-check crate release bench mutation lint clean

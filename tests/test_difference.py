@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from claims.core import results
-from claims.report.difference import Change, Difference, differences, main
+from claims.report.difference import Change, Difference, brief, differences, main
 from claims.suite import SUITE
 
 Verdicts = dict[str, dict[str, Any]]
@@ -153,6 +153,23 @@ def test_of_two_that_name_the_same_origin_one_is_renamed() -> None:
         Difference("b/1", old, two[0]),
         Difference("b/2", None, two[1]),
     ]
+
+
+def test_what_became_of_a_claim_is_one_line_without_causes() -> None:
+    old = by_id(entry("a/1"), entry("a/2"), entry("a/3"), entry("a/4"))
+    new = by_id(
+        entry("a/1", observed="refuted", counterexample=SHOWN, digest="1" * 16),
+        entry("a/5", observed="undecided"),
+        entry("b/3", renamed_from="a/3"),
+        entry("b/4", renamed_from="a/4", grade="proved"),
+    )
+    assert {one.id: brief(one) for one in differences(old, new)} == {
+        "a/1": 'verdict: holds -> refuted; counterexample: none -> 3 in, 1 out (case {"n": 3})',
+        "a/2": "removed, was holds (property)",
+        "a/5": "new, undecided (property)",
+        "b/3": "renamed from a/3",
+        "b/4": "renamed from a/4; grade: property -> proved",
+    }
 
 
 # The command --------------------------------------------------------------------------------------

@@ -196,6 +196,23 @@ def test_every_target_has_a_line_of_help() -> None:
     assert set(phony[1].split()) == told
 
 
+def test_make_bench_runs_every_benchmark() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.partition("\nbench:")[2].partition("\n\n")[0]
+    run = re.findall(r"\bbenchmarks[./](\w+)", recipe)
+    assert sorted(run) == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited == [project["version"]]
+    released = ROOT / "results" / "released.json"
+    if released.exists():
+        assert json.loads(released.read_text())["release"]["version"] == project["version"]
+        results.read(released)
+
+
 def test_files_linked_in_the_documentation_exist() -> None:
     for path in documents():
         for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):

@@ -176,6 +176,9 @@ def test_new_entries_replace_old_ones_and_claims_that_are_no_more_go() -> None:
 
 
 def test_the_text_of_the_file_is_canonical() -> None:
+    assert results.dump({}, {"version": "1.2.0"}) == (
+        '{\n "release": {\n  "version": "1.2.0"\n },\n "claims": []\n}\n'
+    )
     assert results.dump({"a/1": {"id": "a/1", "says": "1 °C"}}) == (
         '{\n "claims": [\n  {\n   "id": "a/1",\n   "says": "1 °C"\n  }\n ]\n}\n'
     )

@@ -468,6 +468,7 @@ HOSTILE = (
 HOSTILE_CASE = HOSTILE.replace("'", "")
 DRAWN = Subject[None]("operators", lambda: None)
 VERSION = {"python": "3.11"}
+RELEASE = {"version": "1.2.0", "date": "2026-11-01", "commit": "0" * 40}
 
 
 class Made(Suite):
@@ -601,7 +602,7 @@ class Making:
         flips = {"a/true": {text: "refuted"}, "a/if": {text: text}}
         for name, content in {
             "verdicts.json": {"claims": entries},
-            "released.json": {"claims": before},
+            "released.json": {"release": RELEASE, "claims": before},
             "flips.json": flips,
         }.items():
             (self.folder / name).write_text(json.dumps(content))
@@ -765,19 +766,36 @@ def test_another_text_than_the_one_that_was_read_is_refused(making: Making) -> N
 
 
 def test_the_overview_says_what_changed_since_the_release(making: Making) -> None:
-    changed = under(parsed(making.site("T")["index.html"]), "What changed since the last release")
-    assert [said(one) for one in changed.iter("li")] == [
-        "a/false: new",
-        "a/if: conditions T before → T",
-        "a/open: conditions T before →",
-        "a/true: conditions T before →",
+    def changed(files: Files) -> ET.Element:
+        return under(parsed(files["index.html"]), "What changed since the last release")
+
+    found = changed(making.site("T"))
+    assert said(found.find("p")) == "The last release is version 1.2.0 of 2026-11-01."
+    assert [said(one) for one in found.iter("li")] == [
+        "a/false: new, refuted (exhaustive)",
+        "a/if: conditions: T before -> T",
+        "a/open: conditions: T before -> none",
+        "a/true: conditions: T before -> none",
     ]
-    (making.folder / "released.json").write_bytes((making.folder / "verdicts.json").read_bytes())
-    same = parsed(site(making.folder)["index.html"])
-    assert said(under(same, "What changed since the last release")) == "No verdict."
-    (making.folder / "released.json").unlink()
-    none = parsed(site(making.folder)["index.html"])
-    assert said(under(none, "What changed since the last release")) == "There is no release yet."
+    verdicts, released = making.folder / "verdicts.json", making.folder / "released.json"
+    same = {"release": RELEASE, **json.loads(verdicts.read_bytes())}
+    released.write_text(json.dumps(same))
+    assert said(changed(site(making.folder))) == (
+        "The last release is version 1.2.0 of 2026-11-01. No verdict has changed since."
+    )
+    nothing: dict[str, Any] = same | {"claims": []}
+    released.write_text(json.dumps(nothing))
+    assert len(list(changed(site(making.folder)).iter("li"))) == 4
+    released.unlink()
+    assert said(changed(site(making.folder))) == "There is no release yet."
+
+
+@pytest.mark.parametrize("content", ["{", '{"claims": []}', '{"release": {}, "claims": []}'])
+def test_a_damaged_release_is_refused(making: Making, content: str) -> None:
+    making.site(HARMLESS)
+    (making.folder / "released.json").write_text(content)
+    with pytest.raises(results.ResultsError, match=r"released\.json is damaged"):
+        site(making.folder)
 
 
 def test_the_page_of_an_arm_has_its_runs_and_rules(making: Making) -> None:

@@ -147,9 +147,11 @@ def merge(
     return {id_: merged[id_] for id_ in sorted(merged) if known is None or id_ in known}
 
 
-def dump(entries: Mapping[str, Entry]) -> str:
-    """Return the canonical text of a verdicts file."""
-    return json.dumps({"claims": list(entries.values())}, indent=1, ensure_ascii=False) + "\n"
+def dump(entries: Mapping[str, Entry], release: Mapping[str, str] | None = None) -> str:
+    """Return the canonical text of a verdicts file; one of a release says of which."""
+    document: dict[str, Any] = {"release": release} if release else {}
+    document["claims"] = list(entries.values())
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def write(path: Path, text: str) -> None:

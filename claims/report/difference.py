@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("new", type=Path, metavar="NEW.json")
     options = parser.parse_args(arguments)
     try:
-        old, new = _read(options.old), _read(options.new)
+        old, new = read(options.old), read(options.new)
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2
@@ -91,6 +91,17 @@ def differences(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> list[Diff
             causes = tuple(_changes(_basis(was), _basis(now)))
             found.append(Difference(id_, was, now, changes, causes))
     return found
+
+
+def brief(difference: Difference) -> str:
+    """Return in one line what became of a claim, without the causes."""
+    old, new = difference.old, difference.new
+    if old is None or new is None:
+        entry = new or old or {}
+        what = "new," if old is None else "removed, was"
+        return f"{what} {entry['observed']} ({entry['grade']})"
+    renamed = [f"renamed from {_line(old['id'])}"] if old["id"] != new["id"] else []
+    return "; ".join([*renamed, *map(_told_change, difference.changes)])
 
 
 def _changes(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Change]:
@@ -140,9 +151,7 @@ def _shown(cases: Iterable[Mapping[str, Any]]) -> str:
 def _told(difference: Difference) -> Iterator[str]:
     name, old, new = _line(difference.id), difference.old, difference.new
     if old is None or new is None:
-        entry = new or old or {}
-        what = "new," if old is None else "removed, was"
-        yield f"{name}: {what} {entry['observed']} ({entry['grade']})"
+        yield f"{name}: {brief(difference)}"
         return
     renamed = old["id"] != new["id"]
     yield f"{name}: renamed from {_line(old['id'])}" if renamed else f"{name}: changed"
@@ -166,12 +175,12 @@ def _line(text: str) -> str:
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def read(path: Path) -> dict[str, results.Entry]:
     """Return the entries of a verdicts file; raises ResultsError if there are none to be had."""
     if not path.exists():
         raise results.ResultsError(f"{path} is not there")
     try:
-        return dict(results.read(path))
+        return results.read(path)
     except (RecursionError, ValueError) as error:  # nested, or with a number, beyond all measure
         raise results.ResultsError(f"{path} is damaged ({error})") from error
 

@@ -85,10 +85,10 @@ def _row(erratum: Erratum) -> str:
     where, entry, true = erratum
     third = true if isinstance(true, str) else f"{true['says']} (`{true['id']}`)"
     cells = (where, f"{entry['says']} (`{entry['id']}`)", entry["reason"], third)
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"
 
 
-def _cell(text: str) -> str:
-    """Escape what Markdown would take for markup of tables, HTML or emphasis."""
+def markdown(text: str) -> str:
+    """Escape what Markdown would take for markup of tables, HTML or emphasis, in a line."""
     escaped = escape(text, quote=False).replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
     return " ".join(escaped.split())

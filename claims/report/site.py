@@ -31,6 +31,7 @@ from claims.report import (
     errata,
     exports,
     figures,
+    release,
     training,
 )
 from claims.subjects import OPERATORS, Evidence
@@ -137,12 +138,11 @@ def site(directory: Path, documents: Path | None = None) -> Files:
     With the folder of the `documents`, their pages show the text beside the verdicts.
 
     Raises:
-        ResultsError: if the verdicts cannot be read.
+        ResultsError: if the verdicts, or those of the last release, cannot be read.
         CoverageError: if a document is not in the folder or is another one.
         ValueError: if other results are damaged.
     """
     entries = results.read(directory / "verdicts.json")
-    released = directory / "released.json"
     flips = json.loads((directory / "flips.json").read_bytes())
     declared = SUITE.claims()
     explaining = figures.FIGURES
@@ -169,7 +169,8 @@ def site(directory: Path, documents: Path | None = None) -> Files:
     of_grade = Counter(
         entry["grade"] for entry in entries.values() if entry["observed"] != Verdict.UNDECIDED
     )
-    before = results.read(released) if released.exists() else None
+    released, before = release.last(directory) or (None, {})
+    changed = difference.differences(before, entries) if released else []
     put(
         "index.html",
         "index.html",
@@ -183,8 +184,8 @@ def site(directory: Path, documents: Path | None = None) -> Files:
         grades=[(grade.value, told, of_grade[grade]) for grade, told in GRADES.items()],
         refuted=[one for one in entries.values() if one["observed"] == Verdict.REFUTED],
         undecided=[one for one in entries.values() if one["observed"] == Verdict.UNDECIDED],
-        released=before,
-        changed=difference.differences(before, entries) if before else [],
+        released=released,
+        changed=[(one.id, difference.brief(one)) for one in changed],
     )
     topics = sorted({id_.partition("/")[0] for id_ in entries})
     put(
