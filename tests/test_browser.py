@@ -1,12 +1,14 @@
 """The report as readers use it: in Chromium, by mouse and keyboard, on a phone, without scripts.
 
 Every test also fails where a page writes an error to the console, asks for what is not there, or
-asks another host. Without Chromium the tests are skipped.
+asks another host. Without Chromium the tests are skipped; CHROMIUM names one that must be there.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -55,14 +57,27 @@ class Handler(SimpleHTTPRequestHandler):
         pass
 
 
+def chromium() -> str:
+    """Return where Chromium is; skip where it cannot be used, or fail if it was promised."""
+    promised = os.environ.get("CHROMIUM")
+    names = [promised] if promised else CHROMIUM
+    found = next(filter(None, map(shutil.which, names)), None)
+    lacking = [] if found else [" or ".join(names)]
+    for package in ("playwright", "axe_playwright_python"):
+        lacking += [] if importlib.util.find_spec(package) else [package]
+    if lacking:
+        give_up = pytest.fail if promised else pytest.skip
+        give_up(f"no page was tried in a browser; not installed: {', '.join(lacking)}")
+    return str(found)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium; Playwright's own, which it would download, is not asked for."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.skip(f"needs one of {', '.join(CHROMIUM)}; none is installed")
-    with playwright.sync_playwright() as started:
+    found = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -273,6 +288,25 @@ def test_the_table_works_in_pages_opened_from_a_folder(opened: Opened, folder: P
     assert page.url.endswith("claims.html?search=dilation")
 
 
+@pytest.mark.parametrize(
+    ("promised", "gives_up"), [("", pytest.skip.Exception), ("chromium", pytest.fail.Exception)]
+)
+def test_a_missing_browser_is_said_and_fails_where_one_was_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promised: str, gives_up: type[Exception]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: package)
+    monkeypatch.setenv("CHROMIUM", promised)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    names = promised or "chromium or chromium-browser or google-chrome"
+    with pytest.raises(gives_up, match=f"in a browser; not installed: {names}$"):
+        chromium()
+    (tmp_path / "chromium").touch(0o755)
+    assert chromium() == str(tmp_path / "chromium")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    with pytest.raises(gives_up, match=r"not installed: playwright, axe_playwright_python$"):
+        chromium()
+
+
 # Every kind of page -------------------------------------------------------------------------------
 
 FOCUSED = """() => {
@@ -326,7 +360,9 @@ def test_filters_work_by_keyboard_alone(opened: Opened) -> None:
 @each_kind
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_pages_are_accessible(opened: Opened, path: str, size: dict[str, int]) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
     page = opened(path, viewport=size)
     found = axe.run(page)
     assert found.violations_count == 0, found.generate_report()

@@ -35,6 +35,7 @@ JOBS = {
     for key, job in parsed["jobs"].items()
 }
 PUBLISH = "ci.yml:publish"
+READ_BY_TESTS = ("NIN_DATA", "CHROMIUM")
 
 every_workflow = pytest.mark.parametrize("name", WORKFLOWS)
 every_job = pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
@@ -78,7 +79,12 @@ def test_everything_that_is_run_is_a_make_target(job: dict[str, Any]) -> None:
 def test_what_a_job_sets_is_read(job: dict[str, Any]) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for variable in job.get("env", {}):
-        assert variable == "NIN_DATA" or f"\n{variable} ?= " in makefile, variable
+        assert variable in READ_BY_TESTS or f"\n{variable} ?= " in makefile, variable
+
+
+@every_job
+def test_a_job_that_runs_the_tests_promises_them_a_browser(job: dict[str, Any]) -> None:
+    assert ("CHROMIUM" in job.get("env", {})) == ("make test" in commands(job))
 
 
 def test_a_push_runs_all_that_the_check_of_a_change_runs() -> None:
