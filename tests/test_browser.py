@@ -294,17 +294,21 @@ def test_the_table_works_in_pages_opened_from_a_folder(opened: Opened, folder: P
 def test_a_missing_browser_is_said_and_fails_where_one_was_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promised: str, gives_up: type[Exception]
 ) -> None:
+    def told() -> str:
+        with pytest.raises((pytest.skip.Exception, pytest.fail.Exception)) as given_up:
+            chromium()
+        assert given_up.type is gives_up
+        return str(given_up.value)
+
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: package)
     monkeypatch.setenv("CHROMIUM", promised)
     monkeypatch.setenv("PATH", str(tmp_path))
     names = promised or "chromium or chromium-browser or google-chrome"
-    with pytest.raises(gives_up, match=f"in a browser; not installed: {names}$"):
-        chromium()
+    assert told() == f"no page was tried in a browser; not installed: {names}"
     (tmp_path / "chromium").touch(0o755)
     assert chromium() == str(tmp_path / "chromium")
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
-    with pytest.raises(gives_up, match=r"not installed: playwright, axe_playwright_python$"):
-        chromium()
+    assert told().endswith("not installed: playwright, axe_playwright_python")
 
 
 # Every kind of page -------------------------------------------------------------------------------

@@ -327,25 +327,20 @@ def test_a_full_disk_is_told_and_damages_nothing(
     assert release.main(["1.2.0"]) == 0
 
 
+def dry_run(target: str) -> list[str]:
+    """Return the commands of a make target; also where `make` runs this test."""
+    command = ["make", "--dry-run", target, "VERSION=1.2.0", "BIN=bin", "READY="]
+    environment = {"PATH": os.environ["PATH"]}
+    answer = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return answer.stdout.splitlines()
+
+
 def test_make_asks_before_the_checks_and_again_after_all_of_them() -> None:
-    told = subprocess.run(
-        ["make", "--dry-run", "release", "VERSION=1.2.0", "BIN=bin", "READY="],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
     asked = 'bin/python -m claims.report.release "1.2.0"'
-    assert told[0] == f"{asked} --check"
-    assert told[-1] == asked
-    checks = "\n".join(told[1:-1])
-    assert "release" not in checks.replace("claims test report-check recheck lint", "")
-    for target in ("claims", "test", "report-check", "recheck", "lint"):
-        alone = subprocess.run(
-            ["make", "--dry-run", target, "BIN=bin", "READY="],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert alone.strip() in checks, target
+    first, submake, *checks, last = dry_run("release")
+    assert (first, last) == (f"{asked} --check", asked)
+    targets = ["claims", "test", "report-check", "recheck", "lint"]
+    assert submake.split()[-5:] == targets
+    assert checks == [command for target in targets for command in dry_run(target)]

@@ -277,6 +277,11 @@ def test_the_latest_release_comes_after_the_lock_and_before_the_claims(tree: Pat
     assert [call.split()[:2] for call in called[upgraded + 1 :]] == [["pytest", "claims"]]
 
 
+def test_the_tests_say_why_one_was_skipped(tree: Path) -> None:
+    (call,) = [call for call in make(tree, "test") if call.startswith("pytest tests")]
+    assert call.split()[-1] == "-rs"
+
+
 def test_a_soak_draws_from_the_first_seed_on(tree: Path) -> None:
     called = make(tree, "soak", FIRST="7000", ROUNDS="2")
     soaked = [call.partition("--soak ")[2] for call in called if "--soak" in call]
