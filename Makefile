@@ -89,7 +89,7 @@ crate: $(READY) ## the evidence as an RO-Crate, in build/evidence.crate.zip
 	@mkdir -p build
 	@$(BIN)/python -m claims.report.crate build/evidence.crate.zip
 
-# Asked before the checks, which take minutes, and after them: a verdict that they change is in no commit.
+# It asks before the checks, which take minutes, and again after them, since they write verdicts.
 release: $(READY) ## all checks, then VERSION=x.y.z of the committed verdicts, and how to tag it
 	@$(BIN)/python -m claims.report.release "$(VERSION)" --check
 	@$(MAKE) --no-print-directory claims test report-check recheck lint
