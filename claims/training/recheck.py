@@ -346,7 +346,7 @@ def examinations(read: Sequence[Run], sound: Sequence[Run], results: Path, repor
             report.apply("pictures of class maps", picture_problems(run))
         elif run in sound:
             report.apply("examinations by digests and accuracy", examination_problems(run))
-        else:
+        elif path == findings.path_of(run):
             report.skip("further: examinations of runs that do not count")
 
 
