@@ -31,8 +31,17 @@ from claims.core.claim import Claim, Fault, Sample
 from claims.core.verdict import Holds, HoldsIf, NoVerdictError, Refuted
 from claims.faults import models as surgeries
 from claims.faults import operators as faults
-from claims.subjects import LAYERS, MODELS, MODELS_WITH_WEIGHTS, OPERATORS, Layers, Models, traced
-from claims.trained import trained
+from claims.subjects import (
+    LAYERS,
+    MODELS,
+    MODELS_WITH_WEIGHTS,
+    OPERATORS,
+    Evidence,
+    Layers,
+    Models,
+    traced,
+)
+from claims.trained import runs_with, trained
 from claims.training.rules import Interaction, Lower, MeanAbove
 from nin_ref import counting, oracle
 from nin_ref.operators import Operators
@@ -510,6 +519,14 @@ def most_peaks_lie_on_the_pattern(layers: Layers, c: PlantedPatterns) -> None:
 # What only training decides -----------------------------------------------------------------------
 
 CLASS_MAPS = "cifar10-batch-norm-brief"
+QUARTERS = "quarters found more often than shuffled"
+FALL = "fall of the score beyond a random cover"
+
+
+def numbers(name: str, quantity: str, *of_runs: float) -> Fault[Evidence]:
+    """Return synthetic runs with these numbers."""
+    return runs_with(name, {quantity: {CLASS_MAPS: dict(enumerate(of_runs))}})
+
 
 trained_maps = (
     trained(
@@ -517,9 +534,13 @@ trained_maps = (
         says="In a mosaic of four CIFAR-10 test images of different classes the confidence map of "
         "a class is brightest in the quarter that holds its object.",
         cites=["000:48", "002:20", "nin-paper:4.7"],
-        rule=MeanAbove(
-            CLASS_MAPS, 30.0, quantity="quarters found more often than shuffled", seeds=3
-        ),
+        rule=MeanAbove(CLASS_MAPS, 30.0, quantity=QUARTERS, seeds=3),
+        recorded=Holds(),
+        flipped_by=[
+            numbers("maps that are as often bright elsewhere", QUARTERS, 0.4, -0.3, 0.1),
+            numbers("maps of which one says nothing", QUARTERS, 60.0, 61.0, 0.2),
+            numbers("one run missing", QUARTERS, 60.0, 61.0),
+        ],
         reading_of=BRIGHT_ON_THE_OBJECT,
     ),
     trained(
@@ -527,9 +548,13 @@ trained_maps = (
         says="The bright places of a confidence map show on what in the image the network decided: "
         "with them covered the class score falls more than with as large a part elsewhere.",
         cites=["000:48"],
-        rule=MeanAbove(
-            CLASS_MAPS, 0.0, quantity="fall of the score beyond a random cover", seeds=3
-        ),
+        rule=MeanAbove(CLASS_MAPS, 0.0, quantity=FALL, seeds=3),
+        recorded=Holds(),
+        flipped_by=[
+            numbers("covers that count as little as random ones", FALL, 0.01, -0.01, 0.0),
+            numbers("random covers that count more", FALL, -0.8, -0.9, -0.85),
+            numbers("one run missing", FALL, 0.9, 0.8),
+        ],
     ),
     trained(
         "confidence-maps/average-ties-maps-to-classes",
