@@ -654,6 +654,21 @@ def on_gpu(files: Files) -> str:
     return said(parsed_pages(files)["subjects/operators.html"])
 
 
+def test_what_runs_say_begins_with_the_quantity_that_is_compared() -> None:
+    shown = pages()
+    assert RULES
+    for id_, rule in RULES.items():
+        said_of_runs = said(shown[f"claims/{id_}.html"])
+        numbers = list(ENTRIES[id_]["numbers"].values())
+        found = numbers[0].get("found") if numbers else None
+        quantities = {part.quantity for part in rules.parts(rule)}
+        if found and len(quantities) == 1:
+            (quantity,) = quantities
+            assert f"What the runs say {quantity.capitalize()}: {found}." in said_of_runs
+        else:
+            assert ("What the runs say" in said_of_runs) == bool(found)
+
+
 def test_what_a_gpu_gave_is_compared_claim_by_claim(making: Making) -> None:
     """A condition more is another verdict; a claim that is gone, or has another check, is none."""
     page = on_gpu(making.site("Words"))

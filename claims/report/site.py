@@ -339,9 +339,16 @@ def claim_page(
         "checks": checks(claim),
         "columns": list(columns),
         "found": numbers[0].get("found", "") if numbers else "",
+        "compared": compared(id_),
         "flips": flips,
         "command": f".venv/bin/pytest claims -k '{id_}'\n.venv/bin/{shlex.join(command)}",
     }
+
+
+def compared(id_: str) -> str:
+    """Return what of runs the rule of a claim compares; nothing if it has none, or several."""
+    quantities = {part.quantity for part in rules.parts(RULES[id_])} if id_ in RULES else set()
+    return quantities.pop() if len(quantities) == 1 else ""
 
 
 def checks(claim: Claim) -> list[Check]:
