@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from claims import trained
 from claims.core import results as verdicts
 from claims.core.judge import judge
 from claims.subjects import RUNS, Evidence
-from claims.training import examinations, examine, recheck, rules, runs
+from claims.training import examinations, examine, findings, recheck, rules, runs
 from claims.training.arms import ARMS, Arm, changed
 from claims.training.examinations import ACCURACY, FALL, NUMBERS, ONE_BLOCK, QUARTERS
 from claims.training.recheck import Report
@@ -197,7 +198,36 @@ def test_examinations_that_take_long_are_not_computed_again(
     assert recheck.main(["--results", str(results), *arguments]) == 0
     said = capsys.readouterr().out
     assert "computed again" not in said
-    assert "    1 examinations: computing them takes 0.001 s or longer\n" in said
+    assert "    1 examinations: computing all takes longer than --examine-seconds\n" in said
+
+
+def test_examinations_are_computed_again_as_long_as_there_is_time(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recheck.without_data(results, Report())
+    now, order = [0.0], []
+
+    def six_seconds(run: runs.Run, *_: object) -> list[str]:
+        now[0] += 6
+        order.append(recheck.where(run))
+        return []
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(findings, "read", lambda _: {"seconds": 5.0, "pictures": None})
+    monkeypatch.setattr(runs, "has_weights", lambda _: True)
+    monkeypatch.setattr(recheck, "arm_with_data", lambda *_: None)
+    monkeypatch.setattr(recheck, "number_problems", six_seconds)
+    first = set()
+    for seed in range(20):
+        random.seed(seed)
+        order.clear()
+        report = Report()
+        recheck.with_data(found, 5, 12, report)
+        assert len(order) == 2
+        assert report.checked["examinations, computed again"] == 2
+        assert list(report.unchecked.values()) == [len(found) - 2]
+        first.add(order[0])
+    assert len(first) == len(found) == 4, "not each run has its turn"
 
 
 def test_without_the_data_the_other_layers_do_their_part(

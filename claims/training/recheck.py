@@ -40,7 +40,9 @@ import itertools
 import json
 import math
 import os
+import random
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -146,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         default=1800.0,
         metavar="S",
-        help="examine again those runs of which that took less time (default: 1800)",
+        help="examine runs again, in random order, for about so long (default: 1800)",
     )
     parser.add_argument("--results", type=Path, default=runs.RESULTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -419,8 +421,8 @@ def pictures_again(run: Run, tested: Tested) -> Iterator[str]:
             )
 
 
-def examined_again(run: Run, tested: Tested, examine_seconds: float, report: Report) -> None:
-    """Compute the numbers of an examination again, unless that takes too long, and its pictures."""
+def examined_again(run: Run, tested: Tested, left: float, report: Report) -> None:
+    """Make pictures again, and the numbers if that took less than the seconds that are left."""
     from nin_ref import training
 
     try:
@@ -429,11 +431,11 @@ def examined_again(run: Run, tested: Tested, examine_seconds: float, report: Rep
         return  # a problem already, as is one without weights
     if record is None or not runs.has_weights(run):
         return
-    with training.threads(min(record["device"]["threads"], os.cpu_count() or 1)):
+    with training.threads(os.cpu_count() or 1):
         if record["pictures"]:
             report.apply("pictures of class maps, made again", pictures_again(run, tested))
-        if record["seconds"] >= examine_seconds:
-            report.skip(f"examinations: computing them takes {examine_seconds:g} s or longer")
+        if record["seconds"] >= left:
+            report.skip("examinations: computing all takes longer than --examine-seconds")
             return
         say(f"examining {where(run)}")
         report.apply("examinations, computed again", number_problems(run, record, tested))
@@ -581,6 +583,8 @@ def with_data(
     """Apply the layers that need the data sets, to sound runs."""
     from nin_ref.training import Images
 
+    examined_for = 0.0
+
     def kind(run: Run) -> tuple[str, str]:
         recipe = ARMS[arm_of(run)].recipe
         return recipe.data, recipe.preprocessing
@@ -605,11 +609,13 @@ def with_data(
                 dataset.classes,
                 dataset.digest,
             )
-            for _, of_arm in itertools.groupby(group, arm_of):
-                same_arm = list(of_arm)
-                arm_with_data(same_arm, images, replay_seconds, report)
-                for run in same_arm:
-                    examined_again(run, tested, examine_seconds, report)
+            of_group = list(group)
+            for _, of_arm in itertools.groupby(of_group, arm_of):
+                arm_with_data(list(of_arm), images, replay_seconds, report)
+            for run in random.sample(of_group, len(of_group)):
+                start = time.perf_counter()
+                examined_again(run, tested, examine_seconds - examined_for, report)
+                examined_for += time.perf_counter() - start
 
 
 def arm_with_data(
