@@ -26,7 +26,7 @@ from claims.core.judge import Judged, judge
 from claims.core.suite import UnavailableError
 from claims.core.verdict import Verdict
 from claims.subjects import Evidence
-from claims.training import examinations, examine, findings, quantities, runs
+from claims.training import examinations, examine, findings, pictures, quantities, runs
 from claims.training.arms import ARMS, Arm
 from claims.training.examinations import (
     ACCURACY,
@@ -944,6 +944,15 @@ def test_pictures_are_of_the_first_images_with_their_maps(examined_results: Path
     assert np.ptp(found["maps"].astype(float).mean((2, 3)), axis=1).min() > 0
     pictures = findings.shown(run_of(examined_results))
     assert all(np.array_equal(getattr(pictures, name), its) for name, its in found.items())
+
+
+def test_maps_that_are_shown_keep_their_sign() -> None:
+    labels = labelled(60).numpy().astype(np.uint8)
+    prepared = normal(60, 10, 4, 4).numpy()
+    pixels = np.zeros(prepared.shape, np.uint8)
+    found = pictures.made(averaging(Maps(lambda x: -3 * x)), prepared, pixels, labels)
+    assert np.array_equal(found.maps, (-3 * prepared[:10]).astype(np.float16))
+    assert found.mosaic_maps.min() < 0
 
 
 def test_the_first_seed_has_pictures_and_the_record_their_digest(results: Path) -> None:
