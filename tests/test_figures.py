@@ -20,14 +20,13 @@ from matplotlib.text import Text
 
 from claims.core import results
 from claims.report import figures
-from claims.report.drawing import DARK, LIGHT, THEMES, Figure, Theme, svg
+from claims.report.drawing import COLOURS, DARK, INK, Figure, for_dark_pages, svg
 from claims.report.figures import FIGURES
 from claims.suite import SUITE
 
 ENTRIES = results.read(SUITE.verdicts)
 NAMES = [figure.name for figure in FIGURES]
 each = pytest.mark.parametrize("figure", FIGURES, ids=NAMES)
-in_both_themes = pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,16 @@ class Drawing:
 
 
 @functools.cache
-def drawing(name: str, theme: Theme = LIGHT) -> Drawing:
+def drawing(name: str) -> Drawing:
     (figure,) = (one for one in FIGURES if one.name == name)
     canvases: list[Canvas] = []
 
-    def draw(theme: Theme) -> Canvas:
-        canvases.append(figure.draw(theme))
+    def draw() -> Canvas:
+        canvases.append(figure.draw())
         canvases[0].set_dpi(72)  # as in SVG, so that words are measured where they are drawn
         return canvases[0]
 
-    text = svg(draw, theme)
+    text = svg(draw)
     return Drawing(canvases[0], text)
 
 
@@ -188,15 +187,13 @@ def test_the_picture_shows_the_same_numbers(figure: Figure) -> None:
 
 
 @each
-@in_both_themes
-def test_the_same_figure_gives_the_same_bytes(figure: Figure, theme: Theme) -> None:
-    assert svg(figure.draw, theme) == drawing(figure.name, theme).text
+def test_the_same_figure_gives_the_same_bytes(figure: Figure) -> None:
+    assert svg(figure.draw) == drawing(figure.name).text
 
 
 @each
-@in_both_themes
-def test_the_svg_is_small_and_needs_nothing_else(figure: Figure, theme: Theme) -> None:
-    text = drawing(figure.name, theme).text
+def test_the_svg_is_small_and_needs_nothing_else(figure: Figure) -> None:
+    text = drawing(figure.name).text
     assert len(text) < 120_000
     elements = list(ET.fromstring(text).iter())  # noqa: S314 - our own
     tags = {element.tag.rpartition("}")[2] for element in elements}
@@ -212,18 +209,15 @@ def test_the_svg_is_small_and_needs_nothing_else(figure: Figure, theme: Theme) -
 
 
 @each
-def test_each_theme_has_its_own_colours_and_no_background(figure: Figure) -> None:
-    colours = {
-        theme: set(re.findall(r"#[0-9a-f]{6}\b", drawing(figure.name, theme).text))
-        for theme in THEMES
-    }
-    for theme, other in ((LIGHT, DARK), (DARK, LIGHT)):
-        own = {theme.paper, theme.ink, theme.faint, *theme.colours}
-        assert theme.ink in colours[theme]
-        assert colours[theme] <= own, f"{colours[theme] - own} are no colours of {other.name}"
-        canvas = drawing(figure.name, theme).canvas
-        backgrounds: list[Any] = [canvas.patch, *(axes.patch for axes in canvas.axes)]
-        assert all(one.get_facecolor()[3] == 0 for one in backgrounds)
+def test_figures_change_all_colours_for_dark_pages_and_have_no_background(figure: Figure) -> None:
+    light = drawing(figure.name).text
+    colours, dark = (re.findall(r"#[0-9a-f]{6}\b", text) for text in (light, for_dark_pages(light)))
+    assert INK in colours
+    assert set(colours) <= DARK.keys(), "colours that stay the same on a dark page"
+    assert dark == [DARK[colour] for colour in colours]
+    canvas = drawing(figure.name).canvas
+    backgrounds: list[Any] = [canvas.patch, *(axes.patch for axes in canvas.axes)]
+    assert all(one.get_facecolor()[3] == 0 for one in backgrounds)
 
 
 # What a reader sees -------------------------------------------------------------------------------
@@ -241,9 +235,8 @@ def test_letters_can_be_read_on_a_telephone(figure: Figure) -> None:
 
 
 @each
-@in_both_themes
-def test_no_words_overlap_or_are_cut_off(figure: Figure, theme: Theme) -> None:
-    shown = drawing(figure.name, theme)
+def test_no_words_overlap_or_are_cut_off(figure: Figure) -> None:
+    shown = drawing(figure.name)
     width, height = shown.canvas.get_size_inches() * shown.canvas.dpi
     boxes = [(word.get_text(), word.get_window_extent()) for word in shown.words]
     assert len(boxes) > 5
@@ -501,7 +494,5 @@ def test_bars_of_parameters_and_which_are_hatched() -> None:
         assert [bar.get_hatch() is not None for bar in bars] == [
             linear for _, linear, _ in figures.layer_parameters(network)
         ]
-        assert {to_hex(bar.get_edgecolor()) for bar in bars if bar.get_hatch()} <= {
-            LIGHT.colours[1]
-        }
+        assert {to_hex(bar.get_edgecolor()) for bar in bars if bar.get_hatch()} <= {COLOURS[1]}
         assert axes.get_xlim()[1] * 1e6 > 102_764_544

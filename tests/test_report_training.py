@@ -23,7 +23,7 @@ from scipy import stats
 from claims.core import results as verdicts
 from claims.core.suite import UnavailableError
 from claims.report import training as report
-from claims.report.drawing import DARK, LIGHT, Figure, Theme, svg
+from claims.report.drawing import COLOURS, DARK, Figure, for_dark_pages, svg
 from claims.report.training import comparison, curves, heads, in_words, mean_interval, page, table
 from claims.suite import SUITE
 from claims.trained import declared_rules
@@ -124,7 +124,7 @@ def put(
 def drawing(figure: Figure | None) -> Any:
     """Return a figure as it is before it becomes SVG."""
     assert figure is not None
-    return figure.draw(LIGHT)
+    return figure.draw()
 
 
 def lines(figure: Figure | None, place: int = 0) -> dict[str, list[tuple[Any, Any]]]:
@@ -582,7 +582,7 @@ def test_one_head_is_beside_nothing(results: Path) -> None:
 def test_heads_are_arms_of_one_schedule() -> None:
     for _, group in report.HEADS.values():
         assert len({ARMS[arm].recipe.phases for arm in group}) == 1
-        assert len(group) <= len(LIGHT.colours)
+        assert len(group) <= len(COLOURS)
 
 
 # Pages of arms ------------------------------------------------------------------------------------
@@ -759,11 +759,12 @@ def test_figures_are_small_stable_well_formed_pictures_without_scripts(results: 
         assert re.fullmatch(r"[a-z0-9.-]+", figure.name)
         assert figure.claims
         assert figure.title[0].isupper()
-        light, dark = (svg(figure.draw, theme) for theme in (LIGHT, DARK))
-        assert light == svg(figure.draw, LIGHT)
-        for theme, drawn in ((LIGHT, light), (DARK, dark)):
+        light = svg(figure.draw)
+        assert light == svg(figure.draw)
+        assert set(re.findall(r"#[0-9a-f]{6}\b", light)) <= DARK.keys()
+        for colour, drawn in ((COLOURS[0], light), (DARK[COLOURS[0]], for_dark_pages(light))):
             assert len(drawn) < 150_000
-            assert theme.colours[0] in drawn
+            assert colour in drawn
             tags = [element.tag for element in ET.fromstring(drawn).iter()]  # noqa: S314
             assert not [tag for tag in tags if "script" in tag]
             links = set(re.findall(r"https?://[^\"<]*", drawn))
@@ -777,11 +778,11 @@ def laid_out(figure: Figure) -> Any:
     """Return a figure as SVG draws it, with everything in its place."""
     drawn: list[Any] = []
 
-    def draw(theme: Theme) -> Any:
-        drawn.append(figure.draw(theme))
+    def draw() -> Any:
+        drawn.append(figure.draw())
         return drawn[0]
 
-    svg(draw, LIGHT)
+    svg(draw)
     drawn[0].draw_without_rendering()
     return drawn[0]
 

@@ -593,7 +593,7 @@ class Making:
         put(module, "SUITE", Made("", self.folder, (), cited, self.folder, closing=text))
         figure = Figure("one", text, ("a/true",), never, lambda: text)
         put("claims.report.figures.FIGURES", (figure,))
-        put("claims.report.drawing.svg", lambda draw, theme: "<svg/>")
+        put("claims.report.drawing.svg", lambda draw: "<svg/>")
         put("claims.report.training.heads", lambda directory: ())
         put("claims.report.training.page", lambda arm, entries, directory: arm_page(text))
         put(module, "ARMS", {"arm": None})
@@ -641,7 +641,7 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def never(theme: object) -> Any:
+def never() -> Any:
     raise AssertionError("drawn, though nothing is to be drawn")
 
 

@@ -18,7 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from claims.report.drawing import Figure, Theme
+from claims.report.drawing import COLOURS, INK, Figure
 from claims.trained import declared_rules
 from claims.training import examine, findings, rules, runs
 from claims.training.arms import ARMS
@@ -29,7 +29,8 @@ from nin_ref.data import CLASS_NAMES
 
 WIDTH = 4.6  # inches; wider ones would have small print on a phone
 COLUMNS = 5
-COLOURS = "cividis"  # as even to colour-blind readers
+COLOUR_MAP = "cividis"  # as even to colour-blind readers
+FRAME = "ivory"  # to be seen on all colours of a map; dark pages have no other for it
 SMALL = 9  # points
 
 
@@ -52,7 +53,7 @@ def figures(arm: str, results: Path = RESULTS) -> tuple[Figure, ...]:
             f"{said}. The mean of a map is the score of its class; a cross names the class with "
             "the highest score, where it is another one.",
             claims=claims_about(arm),
-            draw=lambda theme: draw_images(shown, names, theme),
+            draw=lambda: draw_images(shown, names),
             tell=lambda: tell_images(shown, names),
         ),
         Figure(
@@ -61,7 +62,7 @@ def figures(arm: str, results: Path = RESULTS) -> tuple[Figure, ...]:
             "each where its image is in the mosaic. A frame marks that quarter, and a cross says "
             "that another one is brighter.",
             claims=claims_about(arm, [QUARTERS]),
-            draw=lambda theme: draw_mosaics(shown, names, theme),
+            draw=lambda: draw_mosaics(shown, names),
             tell=lambda: tell_mosaics(shown, names),
         ),
     )
@@ -106,7 +107,7 @@ def classified(shown: Pictures) -> Array:
     return classes
 
 
-def draw_images(shown: Pictures, names: Sequence[str], theme: Theme) -> Canvas:
+def draw_images(shown: Pictures, names: Sequence[str]) -> Canvas:
     """Draw each image, and below it the map of its class."""
     of_true_class = shown.maps[np.arange(len(shown.labels)), shown.labels]
     rows = -(-len(shown.labels) // COLUMNS)
@@ -122,7 +123,7 @@ def draw_images(shown: Pictures, names: Sequence[str], theme: Theme) -> Canvas:
         show(below, of_class)
         above.set_title(names[label], fontsize=SMALL)
         text = "right" if said == label else names[said]
-        mark(below.set_xlabel, text, said == label, theme)
+        mark(below.set_xlabel, text, said == label)
         drawn += [above, below]
     add_scale(canvas, drawn)
     return canvas
@@ -155,7 +156,7 @@ def found_in_own_quarter(shown: Pictures) -> Array:
     return own
 
 
-def draw_mosaics(shown: Pictures, names: Sequence[str], theme: Theme) -> Canvas:
+def draw_mosaics(shown: Pictures, names: Sequence[str]) -> Canvas:
     """Draw each mosaic, and beside it the maps of its classes."""
     maps = np.stack(
         [
@@ -178,8 +179,8 @@ def draw_mosaics(shown: Pictures, names: Sequence[str], theme: Theme) -> Canvas:
             show(axes, of_classes[quarter])
             height, width = np.array(of_classes[quarter].shape) / 2
             corner = (across * width - 0.5, down * height - 0.5)
-            axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="white"))
-            mark(axes.set_title, names[labels[quarter]], right[quarter], theme)
+            axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=FRAME))
+            mark(axes.set_title, names[labels[quarter]], right[quarter])
             drawn.append(axes)
     add_scale(canvas, drawn)
     return canvas
@@ -200,7 +201,7 @@ def tell_mosaics(shown: Pictures, names: Sequence[str]) -> str:
 
 def show(axes: Axes, picture: Array) -> None:
     """Show an image [C, H, W], in colours or grey, or a map [h, w]."""
-    kind, shown = COLOURS, picture.astype(np.float32)  # of float16 there are no colours
+    kind, shown = COLOUR_MAP, picture.astype(np.float32)  # of float16 there are no colours
     if picture.ndim == 3:
         kind, shown = "gray", picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
     axes.imshow(shown, cmap=kind, interpolation="none")
@@ -208,16 +209,16 @@ def show(axes: Axes, picture: Array) -> None:
     axes.spines[:].set_visible(False)
 
 
-def mark(write: Callable[..., object], text: str, right: bool, theme: Theme) -> None:
+def mark(write: Callable[..., object], text: str, right: bool) -> None:
     """Write a label that says whether something is right, by a sign and by its colour."""
     sign = "\N{CHECK MARK}" if right else "\N{BALLOT X}"
-    colour = theme.ink if right else theme.colours[1]
+    colour = INK if right else COLOURS[1]
     write(f"{sign} {text}", fontsize=SMALL, color=colour)
 
 
 def add_scale(canvas: Canvas, axes: Any) -> None:
     """Show below some axes in which order the colours of maps are."""
-    mappable = ScalarMappable(cmap=COLOURS)
+    mappable = ScalarMappable(cmap=COLOUR_MAP)
     bar = canvas.colorbar(mappable, ax=axes, location="bottom", aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=["lowest value of each map", "highest"])
     left, right = bar.ax.get_xticklabels()

@@ -23,7 +23,7 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
-from claims.report.drawing import Figure, Theme
+from claims.report.drawing import COLOURS, FAINT, INK, PAPER, Figure
 from claims.subjects import model_on_meta
 from nin_ref import counting, oracle
 
@@ -56,20 +56,20 @@ def receptive_fields(network: str) -> list[tuple[str, int]]:
     return found
 
 
-def _draw_receptive_fields(theme: Theme) -> Canvas:
+def _draw_receptive_fields() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 4.2))
     axes = canvas.add_subplot(xlabel="number of the layer, pools included")
     axes.set_ylabel("side of what a unit sees, in pixels")
-    axes.axhline(IMAGE_SIDE, color=theme.ink, linewidth=1, linestyle=":")
+    axes.axhline(IMAGE_SIDE, color=INK, linewidth=1, linestyle=":")
     axes.text(0.3, IMAGE_SIDE + 4, f"the image: {IMAGE_SIDE}")
     markers = {"convolution": ("o", True), "1x1 convolution": ("s", False), "pool": ("v", True)}
     for number, (network, name) in enumerate(FIELDS_OF.items()):
-        colour = theme.colours[number]
+        colour = COLOURS[number]
         kinds, sides = map(np.array, zip(*receptive_fields(network), strict=True))
         layers = np.arange(1, len(sides) + 1)
         axes.plot(layers, sides, LINES[number], color=colour)
         for kind, (marker, full) in markers.items():
-            inside = colour if full else theme.paper
+            inside = colour if full else PAPER
             chosen = kinds == kind
             axes.plot(layers[chosen], sides[chosen], marker, color=colour, markerfacecolor=inside)
         above = sides[-1] < IMAGE_SIDE - 20  # else the label would lie on that line
@@ -77,10 +77,10 @@ def _draw_receptive_fields(theme: Theme) -> Canvas:
         _label(axes, f"{name}: {sides[-1]}", (layers[-1], sides[-1]), offset, ha=side)
     axes.set(xlim=(0, 23.5), ylim=(0, 245), xticks=range(0, 20, 3))
     legend = [
-        Line2D([], [], color=theme.ink, linestyle="", marker=marker, label=kind)
+        Line2D([], [], color=INK, linestyle="", marker=marker, label=kind)
         for kind, (marker, _) in markers.items()
     ]
-    legend[1].set_markerfacecolor(theme.paper)
+    legend[1].set_markerfacecolor(PAPER)
     canvas.legend(handles=legend, loc="outside lower center", ncols=3, handletextpad=0.1)
     return canvas
 
@@ -114,15 +114,15 @@ def ways_from(rates: tuple[int, ...]) -> Array:
     return equivalent_kernel
 
 
-def _draw_gridding(theme: Theme) -> Canvas:
+def _draw_gridding() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 4.4))
     panels = canvas.subplots(2, 2, sharex=True, sharey="row", height_ratios=(5, 3))
     most = max(ways_from(rates).max() for rates in STACKS)
-    for (maps, bars), rates, colour in zip(panels.T, STACKS, theme.colours, strict=False):
+    for (maps, bars), rates, colour in zip(panels.T, STACKS, COLOURS, strict=False):
         ways = ways_from(rates)
         reach = sum(rates)
         _shade(maps, ways / most, colour, (-reach, -reach))
-        maps.add_patch(_square(theme, -reach, -reach, len(ways)))
+        maps.add_patch(_square(-reach, -reach, len(ways)))
         maps.set_title(
             f"rates {_listed(rates)}:\n{np.count_nonzero(ways)} of {ways.size} pixels read"
         )
@@ -182,45 +182,45 @@ def shares_read(offsets: Offsets) -> Array:
     return read[:, :, MIDDLE - 1, MIDDLE - 1].T.reshape(9, SIDE, SIDE)
 
 
-def _draw_deformable(theme: Theme) -> Canvas:
+def _draw_deformable() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 5.2))
     *panels, near = canvas.subplots(2, 2).flat
     starts: Array = np.add(TAPS, MIDDLE)
-    for axes, (name, offsets), colour in zip(panels, OFFSETS.items(), theme.colours, strict=False):
+    for axes, (name, offsets), colour in zip(panels, OFFSETS.items(), COLOURS, strict=False):
         _shade(axes, 0.4 * shares_read(offsets).sum(axis=0), colour, (0, 0))
         for start, place in zip(starts, starts + offsets, strict=True):
             rows, columns = zip(start, place, strict=True)
-            axes.plot(columns, rows, color=theme.ink, linewidth=0.8)
-            axes.plot(columns[0], rows[0], "s", color=theme.ink, markerfacecolor=theme.paper)
-            axes.plot(columns[1], rows[1], "o", color=theme.ink, markersize=3.5)
+            axes.plot(columns, rows, color=INK, linewidth=0.8)
+            axes.plot(columns[0], rows[0], "s", color=INK, markerfacecolor=PAPER)
+            axes.plot(columns[1], rows[1], "o", color=INK, markersize=3.5)
         axes.set_title(name)
-        _show_pixels(axes, theme, 0, 0, SIDE)
+        _show_pixels(axes, 0, 0, SIDE)
     free = OFFSETS["free offsets"]
     shares = shares_read(free)[ENLARGED]
     row, column = starts[ENLARGED] + free[ENLARGED]
     top, left = math.floor(row), math.floor(column)
-    panels[-1].add_patch(_square(theme, left, top, 2))
-    _shade(near, 0.4 * shares, theme.colours[2], (0, 0))
+    panels[-1].add_patch(_square(left, top, 2))
+    _shade(near, 0.4 * shares, COLOURS[2], (0, 0))
     for i, j in np.argwhere(shares):
         near.text(j, i - 0.25, str(Fraction(shares[i, j])), ha="center", va="center")
-    near.plot(column, row, "o", color=theme.ink)
+    near.plot(column, row, "o", color=INK)
     near.set_title("one of these, enlarged")
-    _show_pixels(near, theme, left, top, 2)
-    near.add_patch(_square(theme, left, top, 2))
+    _show_pixels(near, left, top, 2)
+    near.add_patch(_square(left, top, 2))
     legend = [
-        Line2D([], [], color=theme.ink, linestyle="", marker="s", markerfacecolor=theme.paper),
-        Line2D([], [], color=theme.ink, linestyle="", marker="o", markersize=3.5),
+        Line2D([], [], color=INK, linestyle="", marker="s", markerfacecolor=PAPER),
+        Line2D([], [], color=INK, linestyle="", marker="o", markersize=3.5),
     ]
     labels = ["place of a tap", "where it reads"]
     canvas.legend(legend, labels, loc="outside lower center", ncols=2, handletextpad=0.1)
     return canvas
 
 
-def _show_pixels(axes: Axes, theme: Theme, left: int, top: int, side: int) -> None:
+def _show_pixels(axes: Axes, left: int, top: int, side: int) -> None:
     """Show a square part of a map, with lines between the pixels."""
     columns, rows = (left - 0.5, left + side - 0.5), (top - 0.5, top + side - 0.5)
     steps = np.arange(side + 1)
-    style: dict[str, Any] = {"color": theme.faint, "linewidth": 0.8, "zorder": 1}
+    style: dict[str, Any] = {"color": FAINT, "linewidth": 0.8, "zorder": 1}
     axes.vlines(columns[0] + steps, *rows, **style)
     axes.hlines(rows[0] + steps, *columns, **style)
     axes.set(aspect="equal", xlim=columns, ylim=rows[::-1], xticks=[], yticks=[])
@@ -270,12 +270,12 @@ def meeting() -> int:
     return next(n for n, row in rows.items() if row[BOTTLENECK] == row[SEPARABLE])
 
 
-def _draw_cheaper_layers(theme: Theme) -> Canvas:
+def _draw_cheaper_layers() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 5.4))
     counts, shares = canvas.subplots(2, 1, sharex=True, height_ratios=(4, 3))
     rows = [weights_of(channels) for channels in CHANNELS]
     for number, layer in enumerate((STANDARD, BOTTLENECK, SEPARABLE)):
-        style: dict[str, Any] = {"color": theme.colours[number], "linestyle": LINES[number]}
+        style: dict[str, Any] = {"color": COLOURS[number], "linestyle": LINES[number]}
         counts.loglog(CHANNELS, [row[layer] for row in rows], label=layer, **style)
         if layer != STANDARD:
             shares.plot(CHANNELS, [row[layer] / row[STANDARD] for row in rows], **style)
@@ -283,13 +283,13 @@ def _draw_cheaper_layers(theme: Theme) -> Canvas:
     counts.legend()
     counts.set_ylabel("weights")
     counts.yaxis.set_major_formatter(EngFormatter())
-    counts.plot([EXAMPLE] * 3, list(example.values()), "o", color=theme.ink)
+    counts.plot([EXAMPLE] * 3, list(example.values()), "o", color=INK)
     several = f"{example[BOTTLENECK]:,} and\n{example[SEPARABLE]:,}"
     _label(counts, f"{example[STANDARD]:,}", (EXAMPLE, example[STANDARD]), (-6, 4), ha="right")
     _label(counts, several, (EXAMPLE, example[BOTTLENECK]), (6, -6), va="top")
     same = meeting()
     share = weights_of(same)[BOTTLENECK] / weights_of(same)[STANDARD]
-    shares.plot(same, share, "o", color=theme.ink)
+    shares.plot(same, share, "o", color=INK)
     _label(shares, f"both {share:.1%} with {same} channels", (same, share), (0, -18), ha="center")
     shares.set(xlabel="channels in, and out", ylabel="share of standard", ylim=(0, 0.19))
     shares.set_xticks([16, 64, 256, 1024], ["16", "64", "256", "1024"])
@@ -334,7 +334,7 @@ def linear_head_parameters() -> int:
     return counting.linear_parameters(math.prod(maps), scores)
 
 
-def _draw_heads(theme: Theme) -> Canvas:
+def _draw_heads() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 5.5))
     panels = canvas.subplots(2, 2, gridspec_kw={"hspace": 0.08})
     average = average_weights()
@@ -350,15 +350,15 @@ def _draw_heads(theme: Theme) -> Canvas:
             average[0, 0] * pixels,
         ),
     }
-    for (blocks, block), head, colour in zip(panels.T, heads.items(), theme.colours, strict=False):
+    for (blocks, block), head, colour in zip(panels.T, heads.items(), COLOURS, strict=False):
         name, (parameters, read, weights) = head
         blocks.set_title(f"{name}:\n{parameters}")
         blocks.set_xlabel(f"{maps} maps")
         _shade(blocks, 0.4 * read, colour, (0, 0))
-        _show_pixels(blocks, theme, 0, 0, scores)
+        _show_pixels(blocks, 0, 0, scores)
         rows, columns = np.indices((height, width))
         block.scatter(columns, rows, 50 * abs(weights), color=colour, marker="s")
-        _show_pixels(block, theme, 0, 0, width)
+        _show_pixels(block, 0, 0, width)
     panels[0, 0].set_ylabel(f"{scores} scores")
     panels[1, 0].set_title(f"a square of these:\n{pixels} weights")
     panels[1, 1].set_title(f"a square of these:\n1/{pixels} for each pixel")
@@ -401,18 +401,18 @@ def usual_lengths(blocks: int) -> tuple[int, int, float]:
     return least, blocks - least, sum(lengths[least : blocks - least + 1]) / 2**blocks
 
 
-def _draw_residual_paths(theme: Theme) -> Canvas:
+def _draw_residual_paths() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 5.6))
     few, many = canvas.subplots(2, 1, gridspec_kw={"hspace": 0.06})
-    colour = theme.colours[0]
+    colour = COLOURS[0]
     paths = paths_through(FEW)
     for row, path in enumerate(paths):
-        few.plot((0, FEW), (row, row), color=theme.ink, linewidth=1)
+        few.plot((0, FEW), (row, row), color=INK, linewidth=1)
         for block in np.flatnonzero(path):
             corner = (block + 0.2, row - 0.35)
             few.add_patch(Rectangle(corner, 0.6, 0.7, facecolor=colour, zorder=3))
             place = {"x": block + 0.5, "y": row + 0.05}
-            few.text(s=f"block {block + 1}", **place, ha="center", va="center", color=theme.paper)
+            few.text(s=f"block {block + 1}", **place, ha="center", va="center", color=PAPER)
         few.text(FEW + 0.1, row, str(sum(path)), va="center")
     few.set(xlim=(0, FEW + 0.5), ylim=(len(paths) - 0.5, -0.5))
     few.set_title(f"{len(paths)} paths through {FEW} blocks, and their lengths")
@@ -475,12 +475,12 @@ def linear_share(network: str) -> float:
     return sum(in_linear) / total_parameters(network)
 
 
-def _draw_parameters(theme: Theme) -> Canvas:
+def _draw_parameters() -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 8.6))
     sizes = [len(layer_parameters(network)) for network in PARAMETERS_OF]
     panels = canvas.subplots(len(sizes), 1, sharex=True, height_ratios=sizes)
-    convolution: dict[str, Any] = {"color": theme.colours[0]}
-    full: dict[str, Any] = {"facecolor": "none", "edgecolor": theme.colours[1], "hatch": "////"}
+    convolution: dict[str, Any] = {"color": COLOURS[0]}
+    full: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"}
     for axes, (network, name) in zip(panels, PARAMETERS_OF.items(), strict=True):
         rows = layer_parameters(network)
         for place, (_, linear, parameters) in enumerate(rows):
@@ -537,10 +537,10 @@ def _label(
     axes.annotate(text, point, offset, textcoords="offset points", **alignment)
 
 
-def _square(theme: Theme, left: int, top: int, side: int) -> Rectangle:
+def _square(left: int, top: int, side: int) -> Rectangle:
     """Return a frame around pixels."""
     corner = (left - 0.5, top - 0.5)
-    return Rectangle(corner, side, side, fill=False, edgecolor=theme.ink, linewidth=1, zorder=3)
+    return Rectangle(corner, side, side, fill=False, edgecolor=INK, linewidth=1, zorder=3)
 
 
 def _listed(parts: Sequence[object]) -> str:

@@ -286,9 +286,9 @@ def site(directory: Path, documents: Path | None = None) -> Files:
     drawn = [*explaining, *heads, *(one for one in of_training.values() if one)]
     drawn += [figure for page in arms for figure in page.figures]
     for figure in {figure.name: figure for figure in drawn}.values():
-        for theme in drawing.THEMES:
-            content = drawing.svg(figure.draw, theme)
-            files[f"figures/{figure.name}.{theme.name}.svg"] = content.encode()
+        light = drawing.svg(figure.draw)
+        files[f"figures/{figure.name}.light.svg"] = light.encode()
+        files[f"figures/{figure.name}.dark.svg"] = drawing.for_dark_pages(light).encode()
     for name, content in badges.badges(entries, directory / "runs").items():
         files[f"badges/{name}"] = content.encode()
     files["claims.csv"] = exports.table(entries).encode()

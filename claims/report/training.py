@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from claims.core import summary
 from claims.core.verdict import Verdict
 from claims.report import class_maps
-from claims.report.drawing import Figure, Theme
+from claims.report.drawing import COLOURS, FAINT, INK, Figure
 from claims.subjects import Evidence
 from claims.suite import SUITE
 from claims.trained import declared_rules
@@ -294,7 +294,7 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
     phases = ARMS[arm].recipe.phases
     numbers = list(_published(arm))
 
-    def draw(theme: Theme) -> matplotlib.figure.Figure:
+    def draw() -> matplotlib.figure.Figure:
         figure = matplotlib.figure.Figure(figsize=(WIDTH, 3.8))
         ax = figure.subplots()
         entries: list[Line2D] = []
@@ -303,13 +303,13 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
             label = (
                 f"{column}, {lines[:, -1].mean():.2f} % at the end ({counted(len(lines), 'run')})"
             )
-            entries.append(_band(ax, lines, place, theme, label))
+            entries.append(_band(ax, lines, place, label))
         for seed in collapsed:
             epochs = range(1, len(errors["test error"][seed]) + 1)
             entries += ax.plot(
                 epochs,
                 errors["test error"][seed],
-                color=theme.colours[3],
+                color=COLOURS[3],
                 linestyle=":",
                 marker="x",
                 markevery=max(1, len(epochs) // 10),
@@ -317,8 +317,8 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
                 label=f"test error of run {seed}, which collapsed",
             )
         for label, error in numbers:
-            entries.append(ax.axhline(error, color=theme.ink, linestyle=(0, (1, 2)), label=label))
-        _epochs(ax, phases, theme, ARMS[arm].recipe.learning_rate)
+            entries.append(ax.axhline(error, color=INK, linestyle=(0, (1, 2)), label=label))
+        _epochs(ax, phases, ARMS[arm].recipe.learning_rate)
         ax.set(ylabel="error (%)", ylim=(0, None))
         figure.legend(handles=entries, loc="outside upper left", fontsize=9)
         return figure
@@ -373,10 +373,10 @@ def _published(arm: str) -> Iterator[tuple[str, float]]:
                 yield f"{_source(id_)}: {error:.4g} %{accuracy}", error
 
 
-def _band(ax: Axes, lines: Array, place: int, theme: Theme, label: str) -> Line2D:
+def _band(ax: Axes, lines: Array, place: int, label: str) -> Line2D:
     """Draw the mean of lines [N, epochs] and the range about it."""
     epochs = np.arange(1, lines.shape[1] + 1)
-    colour, style = theme.colours[place], LINES[place]
+    colour, style = COLOURS[place], LINES[place]
     if len(lines) > 1:
         ax.fill_between(
             epochs, lines.min(axis=0), lines.max(axis=0), color=colour, alpha=0.25, linewidth=0
@@ -385,7 +385,7 @@ def _band(ax: Axes, lines: Array, place: int, theme: Theme, label: str) -> Line2
     return line
 
 
-def _epochs(ax: Axes, phases: Sequence[tuple[int, float]], theme: Theme, rate: float) -> None:
+def _epochs(ax: Axes, phases: Sequence[tuple[int, float]], rate: float) -> None:
     """Label the axis of epochs, and mark where the learning rate changes."""
     total = sum(epochs for epochs, _ in phases)
     ax.set(xlabel="epoch", xlim=(1, max(2, total)))
@@ -393,7 +393,7 @@ def _epochs(ax: Axes, phases: Sequence[tuple[int, float]], theme: Theme, rate: f
     start = 0
     for number, (epochs, factor) in enumerate(phases):
         if number:
-            ax.axvline(start + 0.5, color=theme.faint, linewidth=0.8)
+            ax.axvline(start + 0.5, color=FAINT, linewidth=0.8)
         if len(phases) > 1:
             text = f"{'' if number else 'rate '}{rate * factor:g}"
             ax.annotate(
@@ -513,7 +513,7 @@ def heads(results: Path = RESULTS) -> tuple[Figure, ...]:
 def _side_by_side(
     name: str, title: str, panels: Sequence[Panel], claims: tuple[str, ...], ending: str = ""
 ) -> Figure:
-    def draw(theme: Theme) -> matplotlib.figure.Figure:
+    def draw() -> matplotlib.figure.Figure:
         drawers: list[tuple[Drawer, Panel, float]] = []
         for panel in panels:
             drawers.append((_draw_runs, panel, _height(map(_headed, panel.rows))))
@@ -528,7 +528,7 @@ def _side_by_side(
             ax.set(ylim=(-height, 0), yticks=())
             ax.spines["left"].set_visible(False)
             ax.locator_params(axis="x", nbins=7)
-            legend |= {str(line.get_label()): line for line in drawer(ax, panel, theme)}
+            legend |= {str(line.get_label()): line for line in drawer(ax, panel)}
         figure.legend(
             handles=list(legend.values()),
             loc="outside upper left",
@@ -547,13 +547,13 @@ def _side_by_side(
     return Figure(name, title, claims, draw, lambda: alt)
 
 
-Drawer = Callable[[Axes, Panel, Theme], Iterator[Line2D]]
+Drawer = Callable[[Axes, Panel], Iterator[Line2D]]
 NEVER = ">"  # the marker, at the right end
 MEANS = {"of the mean": "mean, 95 % interval", "for one more run": "mean, prediction interval"}
 LINE, SPACE = 0.17, 0.4  # inches, of a line of text and below it
 
 
-def _draw_runs(ax: Axes, panel: Panel, theme: Theme) -> Iterator[Line2D]:
+def _draw_runs(ax: Axes, panel: Panel) -> Iterator[Line2D]:
     """Draw a mark a run, means with intervals and documents' numbers; yield what is drawn."""
     for row, y in zip(panel.rows, _labelled(ax, map(_headed, panel.rows)), strict=True):
         for label, marker, places in _kinds(row):
@@ -561,17 +561,17 @@ def _draw_runs(ax: Axes, panel: Panel, theme: Theme) -> Iterator[Line2D]:
                 list(places.values()),
                 [y + 0.06 + 0.05 * (seed % 3) for seed in places],  # equal ones would be hidden
                 marker,
-                color=theme.colours[0],
+                color=COLOURS[0],
                 fillstyle="none",
                 transform=ax.get_yaxis_transform() if marker == NEVER else ax.transData,
                 label=label,
             )
         if not math.isnan(row.low):
-            yield _interval(ax, row, y - 0.06, theme, MEANS[row.interval])
+            yield _interval(ax, row, y - 0.06, MEANS[row.interval])
         elif not math.isnan(row.mean):
-            yield from ax.plot(row.mean, y - 0.06, "D", color=theme.ink, markersize=5, label="mean")
+            yield from ax.plot(row.mean, y - 0.06, "D", color=INK, markersize=5, label="mean")
         for label, value in panel.numbers.items():
-            yield _tick(ax, value, y, theme, label)
+            yield _tick(ax, value, y, label)
     ax.set_xlabel(f"{panel.quantity}{_unit(panel.quantity)}")
 
 
@@ -588,26 +588,26 @@ def _kinds(row: Row) -> Iterator[tuple[str, str, dict[int, float]]]:
     yield from ((*kind, places) for kind, places in kinds.items())
 
 
-def _draw_differences(ax: Axes, panel: Panel, theme: Theme) -> Iterator[Line2D]:
+def _draw_differences(ax: Axes, panel: Panel) -> Iterator[Line2D]:
     """Draw differences between arms, with intervals and bounds; yield what is drawn."""
     labels = (one.label for one in panel.differences)
     for one, y in zip(panel.differences, _labelled(ax, labels), strict=True):
-        yield _interval(ax, one, y, theme, f"{one.kind}, {one.coverage:.4g} % interval")
+        yield _interval(ax, one, y, f"{one.kind}, {one.coverage:.4g} % interval")
         for bound in one.bounds:
-            yield _tick(ax, bound, y, theme, f"bound: holds {one.holds}")
+            yield _tick(ax, bound, y, f"bound: holds {one.holds}")
         points = " (points)" if one.kind == "difference" and _unit(panel.quantity) else ""
         ax.set_xlabel(f"{one.kind} of {panel.quantity}{points}")
 
 
-def _tick(ax: Axes, x: float, y: float, theme: Theme, label: str) -> Line2D:
+def _tick(ax: Axes, x: float, y: float, label: str) -> Line2D:
     ends = [y - SPACE / 2, y + SPACE / 2]
-    (tick,) = ax.plot([x, x], ends, color=theme.colours[1], linestyle="--", label=label)
+    (tick,) = ax.plot([x, x], ends, color=COLOURS[1], linestyle="--", label=label)
     return tick
 
 
-def _interval(ax: Axes, one: Row | Difference, y: float, theme: Theme, label: str) -> Line2D:
-    ax.plot([one.low, one.high], [y, y], "|-", color=theme.ink)
-    (mean,) = ax.plot(one.mean, y, "D", color=theme.ink, markersize=5, label=label)
+def _interval(ax: Axes, one: Row | Difference, y: float, label: str) -> Line2D:
+    ax.plot([one.low, one.high], [y, y], "|-", color=INK)
+    (mean,) = ax.plot(one.mean, y, "D", color=INK, markersize=5, label=label)
     return mean
 
 
@@ -681,15 +681,15 @@ def _gaps(
         for arm in arms
     }
 
-    def draw(theme: Theme) -> matplotlib.figure.Figure:
+    def draw() -> matplotlib.figure.Figure:
         figure = matplotlib.figure.Figure(figsize=(WIDTH, 3.8))
         ax = figure.subplots()
         entries = [
-            _band(ax, lines, place, theme, f"{arm} ({counted(len(lines), 'run')})")
+            _band(ax, lines, place, f"{arm} ({counted(len(lines), 'run')})")
             for place, (arm, lines) in enumerate(gaps.items())
         ]
         recipe = ARMS[arms[0]].recipe
-        _epochs(ax, recipe.phases, theme, recipe.learning_rate)
+        _epochs(ax, recipe.phases, recipe.learning_rate)
         ax.set_ylabel("test less training error (points)")
         figure.legend(handles=entries, loc="outside upper left", fontsize=9)
         return figure
