@@ -36,7 +36,7 @@ claims: $(READY) ## quick and the slower claims of a CPU, at most three minutes
 
 test: $(READY) ## all tests, and every claim under every fault
 	@$(BIN)/pytest claims -q -n $(WORKERS) -m "not slow" --flips
-	@$(BIN)/pytest tests -q -n $(WORKERS) -rs
+	@$(BIN)/pytest tests -q -n $(WORKERS) --dist worksteal -rs
 
 # A folder of its own, since a run writes the versions that it judged with into results/verdicts.json.
 oldest: ## claims, with the oldest versions that pyproject.toml admits, in build/oldest

@@ -34,7 +34,8 @@ from nin_ref.networks import CounterDropout
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-EVALUATED_AT_ONCE = 500
+# Images. A GPU has work with many; of few the activations fit into the cache of a CPU.
+EVALUATED_AT_ONCE = {"cuda": 500, "cpu": 50}
 FIRST_LOSSES = 10
 DTYPES = {"float64": torch.float64}  # all other precisions keep their weights in float32
 
@@ -378,7 +379,8 @@ class Training:
     def class_scores(self, images: Tensor) -> Tensor:
         """Return the scores of images [N, H, W, C] as float64 [N, classes] on the CPU."""
         self.network.eval()
-        parts = torch.split(images.permute(0, 3, 1, 2), EVALUATED_AT_ONCE)
+        at_once = EVALUATED_AT_ONCE[self.device.type]
+        parts = torch.split(images.permute(0, 3, 1, 2), at_once)
         return torch.cat([self.scores(part) for part in parts]).double().cpu()
 
     def predictions(self) -> dict[str, Array]:

@@ -423,22 +423,19 @@ def pictures_again(run: Run, tested: Tested) -> Iterator[str]:
 
 def examined_again(run: Run, tested: Tested, left: float, report: Report) -> None:
     """Make pictures again, and the numbers if that took less than the seconds that are left."""
-    from nin_ref import training
-
     try:
         record = findings.read(run)
     except RunError:
         return  # a problem already, as is one without weights
     if record is None or not runs.has_weights(run):
         return
-    with training.threads(os.cpu_count() or 1):
-        if record["pictures"]:
-            report.apply("pictures of class maps, made again", pictures_again(run, tested))
-        if record["seconds"] >= left:
-            report.skip("examinations: computing all takes longer than --examine-seconds")
-            return
-        say(f"examining {where(run)}")
-        report.apply("examinations, computed again", number_problems(run, record, tested))
+    if record["pictures"]:
+        report.apply("pictures of class maps, made again", pictures_again(run, tested))
+    if record["seconds"] >= left:
+        report.skip("examinations: computing all takes longer than --examine-seconds")
+        return
+    say(f"examining {where(run)}")
+    report.apply("examinations, computed again", number_problems(run, record, tested))
 
 
 def number_problems(run: Run, record: Mapping[str, Any], tested: Tested) -> Iterator[str]:
@@ -634,12 +631,6 @@ def arm_with_data(
             replayed = first_losses(recipe, seed, images)
             repeats = np.array_equal(replayed, run.first_losses, equal_nan=True)
             report.apply("first steps", () if repeats else loss_problems(run, replayed, images))
-            if runs.has_weights(run):
-                report.apply("predictions by stored weights", prediction_problems(run, images))
-            if repeats:
-                identical.append(run)
-            elif made_here(run):
-                different.append(run)
             seconds = sum(run.record["seconds"])
             if repeats and made_here(run) and seconds < replay_seconds:
                 report.apply("whole runs, trained again", retraining_problems(run, images))
@@ -647,6 +638,12 @@ def arm_with_data(
                 report.skip(f"whole: training takes {replay_seconds:g} s or longer")
             else:
                 report.skip("whole: made on a machine that computes otherwise than this one")
+        if repeats:
+            identical.append(run)
+        elif made_here(run):
+            different.append(run)
+        if runs.has_weights(run):
+            report.apply("predictions by stored weights", prediction_problems(run, images))
     # Processors may share a name and compute otherwise (virtual machines say "AMD EPYC" of many),
     # so a difference says something only where other runs show none.
     for run in different if identical else ():
