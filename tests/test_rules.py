@@ -701,6 +701,7 @@ EACH_KIND: list[Rule] = [
     AllOf(FAMILIES["1x1 convolutions"]),
     Agree((Sooner("a", "b"), Sooner("a", "c"), Sooner("a", "b", quantity="epochs to error"))),
     AllOf((Lower("a", "b", seeds=4), Lower("a", "c", seeds=8))),
+    Agree((Lower("a", "b", seeds=4), Lower("a", "c", seeds=8))),
     AllOf((Reaches("a", 10.41), MeanAbove("b", 0.5, seeds=3))),
 ]
 
