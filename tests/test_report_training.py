@@ -294,6 +294,22 @@ def test_curves_are_means_with_the_range_over_seeds(results: Path) -> None:
     assert [end.max() for end in at_the_end] == pytest.approx([max(SIX), 2])
 
 
+@pytest.mark.parametrize(
+    ("error", "training", "scale"),
+    [(10.0, 0.1, "linear"), (1.9, 0.1, "linear"), (1.7, 0.1, "log"), (0.5, 0.0, "linear")],
+)
+def test_errors_that_fall_far_are_on_a_logarithmic_axis(
+    results: Path, error: float, training: float, scale: str
+) -> None:
+    put(results, "cifar10", error, error + 0.1, training=training)
+    axes = drawing(curves("cifar10", results)).axes[0]
+    assert axes.get_yscale() == scale
+    low, high = axes.get_ylim()
+    assert low <= training < 90 <= high
+    numbers = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"0.1", "1", "10"} <= set(numbers) if scale == "log" else low == 0
+
+
 def test_phases_of_the_learning_rate_are_marked(results: Path) -> None:
     put(results, "cifar10", *SIX)
     figure = curves("cifar10", results)
@@ -380,6 +396,13 @@ def test_runs_stand_beside_the_number_of_the_paper(results: Path) -> None:
     assert "each 10.2, 10.55, 10.31, 10.74, 10.4, 10.47" in figure.alt
     assert "paper: 10.41 %" in figure.alt
     assert "By its rule the claim holds: 10.41 is inside the 95 % prediction" in figure.alt
+
+
+def test_of_equal_runs_each_is_seen(results: Path) -> None:
+    put(results, "cifar10", 10.2, 10.4, 10.5, 10.5, 10.3, 10.5)
+    ((across_, heights),) = lines(comparison(PAPER, results))["a run"]
+    assert across_ == pytest.approx([10.2, 10.3, 10.4, 10.5, 10.5, 10.5])
+    assert min(np.diff(sorted(heights[3:]))) > 0.04
 
 
 def test_the_figure_of_a_mean_above_a_number_has_the_interval_of_the_mean() -> None:

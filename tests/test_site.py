@@ -376,9 +376,9 @@ def test_the_page_of_a_claim_says_what_was_found(verdict: str) -> None:
             assert shown(text) in told, f"{id_} does not say {text}"
         headings = {said(heading) for heading in page.iter("h2")}
         assert ("Counterexample" in headings) == (verdict == "refuted")
-        assert ("What is missing" in headings) == (verdict == "undecided")
+        assert ("Why it is undecided" in headings) == (verdict == "undecided")
         if verdict == "undecided":
-            assert said(under(page, "What is missing")[0]) == shown(one["reason"])
+            assert said(under(page, "Why it is undecided")[0]) == shown(one["reason"])
         if verdict == "refuted":
             true = ENTRIES[one["instead"]]
             expected = f"{SPOKEN[true['observed']]} {shown(true['says'])}"

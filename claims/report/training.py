@@ -56,7 +56,8 @@ HEADS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 NOTE = (
     "All numbers are percent, *ours* is the mean of n runs. The interval is for one more run where "
     "the claim is that a run gives the number, and of the mean where it is that the mean lies "
-    "above it; there is none before all runs are there."
+    "above it; there is none before all runs are there. *Undecided* with all runs there means that "
+    "they spread too far for the rule to tell."
 )
 WIDTH = 4.6  # inches; wider ones would have small print on a phone
 LINES = ("-", "--", "-.", ":")
@@ -319,7 +320,12 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
         for label, error in numbers:
             entries.append(ax.axhline(error, color=INK, linestyle=(0, (1, 2)), label=label))
         _epochs(ax, phases, ARMS[arm].recipe.learning_rate)
-        ax.set(ylabel="error (%)", ylim=(0, None))
+        ax.set_ylabel("error (%)")
+        if spans_decades(errors):
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter("{x:g}")
+        else:
+            ax.set_ylim(0, None)
         figure.legend(handles=entries, loc="outside upper left", fontsize=9)
         return figure
 
@@ -332,6 +338,16 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
         ),
         draw=draw,
     )
+
+
+def spans_decades(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> bool:
+    """Return whether errors fall so far, as on MNIST, that a linear axis would show its zero only.
+
+    `errors` has those after each epoch by column and seed.
+    """
+    test = [error for curve in errors["test error"].values() for error in curve]
+    lowest = min(min(curve) for by_seed in errors.values() for curve in by_seed.values())
+    return lowest > 0 and max(test) > 50 * min(test)
 
 
 def _told_curves(
@@ -558,8 +574,8 @@ def _draw_runs(ax: Axes, panel: Panel) -> Iterator[Line2D]:
     for row, y in zip(panel.rows, _labelled(ax, map(_headed, panel.rows)), strict=True):
         for label, marker, places in _kinds(row):
             yield from ax.plot(
-                list(places.values()),
-                [y + 0.06 + 0.05 * (seed % 3) for seed in places],  # equal ones would be hidden
+                places,
+                [y + 0.06 + 0.05 * (rank % 3) for rank in range(len(places))],  # to show equal ones
                 marker,
                 color=COLOURS[0],
                 fillstyle="none",
@@ -575,17 +591,17 @@ def _draw_runs(ax: Axes, panel: Panel) -> Iterator[Line2D]:
     ax.set_xlabel(f"{panel.quantity}{_unit(panel.quantity)}")
 
 
-def _kinds(row: Row) -> Iterator[tuple[str, str, dict[int, float]]]:
-    """Yield what kinds of runs a row has: in words, their marker, and their places by seed."""
-    kinds: dict[tuple[str, str], dict[int, float]] = {}
+def _kinds(row: Row) -> Iterator[tuple[str, str, list[float]]]:
+    """Yield what kinds of runs a row has: in words, their marker, and their places in order."""
+    kinds: dict[tuple[str, str], list[float]] = {}
     for seed, value in row.values.items():
         if value is None:
-            kinds.setdefault(("a run that never gets there", NEVER), {})[seed] = 0.98
+            kinds.setdefault(("a run that never gets there", NEVER), []).append(0.98)
         elif seed in row.collapsed:
-            kinds.setdefault(("a run that collapsed", "x"), {})[seed] = value
+            kinds.setdefault(("a run that collapsed", "x"), []).append(value)
         else:
-            kinds.setdefault(("a run", "o"), {})[seed] = value
-    yield from ((*kind, places) for kind, places in kinds.items())
+            kinds.setdefault(("a run", "o"), []).append(value)
+    yield from ((*kind, sorted(places)) for kind, places in kinds.items())
 
 
 def _draw_differences(ax: Axes, panel: Panel) -> Iterator[Line2D]:
