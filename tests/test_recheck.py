@@ -144,15 +144,19 @@ def checked(results: Path) -> Report:
 
 
 def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert recheck.main(["--results", str(GOOD[0]), "--replay-seconds", "1000"]) == 0
+    assert recheck.main(["--results", str(GOOD[0])]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [
+    assert lines[:2] == [
         "4 runs; computing the traces of their 2 arms",
         "reading patterns, standardised",
-        "replaying run tiny/0",
     ]
-    assert lines[lines.index("checked:") :] == [
-        "checked:",
+    replayed = [line.removeprefix("replaying run ").split(", ") for line in lines[2:6]]
+    assert {run for run, _ in replayed} == {f"{arm}/{n}" for arm in arms() for n in (0, 1)}
+    assert [number for _, number in replayed] == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert lines[-1] == "0 problems, 0 notes"
+    counted = lines[lines.index("checked:") + 1 : -1]
+    # Which run comes first, and so which layer, is random.
+    assert set(counted) == {
         "      4 runs by files, digests and predictions",
         "      4 records and curves",
         "      4 weights, present or rightly absent",
@@ -168,8 +172,7 @@ def test_good_evidence_passes_all_layers(capsys: pytest.CaptureFixture[str]) -> 
         "      1 predictions by stored weights",
         "      1 pictures of class maps, made again",
         "      1 examinations, computed again",
-        "0 problems, 0 notes",
-    ]
+    }
 
 
 def test_no_runs_are_no_problem_but_rules_are_checked(tmp_path: Path) -> None:
@@ -182,19 +185,66 @@ def test_no_runs_are_no_problem_but_rules_are_checked(tmp_path: Path) -> None:
     ] + [[f"{id_}:", "verdicts.json", "says"] for id_ in (OPEN, LACKING, CLOSER)]
 
 
-def test_runs_that_take_long_are_not_trained_again(
-    results: Path, capsys: pytest.CaptureFixture[str]
+def test_runs_that_took_long_are_not_trained_again(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert recheck.main(["--results", str(results), "--replay-seconds", "0.001"]) == 0
+    monkeypatch.setattr(recheck, "BRIEF", 0.001)
+    assert recheck.main(["--results", str(results)]) == 0
     said = capsys.readouterr().out
     assert "trained again" not in said
     assert "    4 whole: training takes 0.001 s or longer\n" in said
 
 
+def test_runs_are_replayed_as_long_as_there_is_time(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recheck.without_data(results, Report())
+    now, order = [0.0], []
+
+    def six_seconds(run: runs.Run, *_: object) -> bool:
+        now[0] += 6
+        order.append(recheck.where(run))
+        return True
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(recheck, "replay", six_seconds)
+    first = set()
+    for seed in range(20):
+        random.seed(seed)
+        order.clear()
+        report = Report()
+        recheck.with_data(found, 11, 0, report)
+        assert len(order) == 2
+        assert report.checked["data sets"] == len(found)
+        assert (
+            report.unchecked["first steps and weights: all take longer than --replay-seconds"] == 2
+        )
+        first.add(order[0])
+    assert len(first) == len(found) == 4, "not each run has its turn"
+
+
+def test_each_preprocessing_has_its_share_of_the_time(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recheck.without_data(results, Report())
+    scaled = changed(ARMS[OTHER].recipe, preprocessing="scaled")
+    monkeypatch.setitem(cast(dict[str, Arm], ARMS), OTHER, Arm(says="scaled", recipe=scaled))
+    shares = []
+
+    def in_a_quarter(group: list[runs.Run], _: object, left: float, *others: object) -> float:
+        shares.append(({recheck.arm_of(run) for run in group}, left, others[:2]))
+        return left / 4
+
+    monkeypatch.setattr(recheck, "replay_some", in_a_quarter)
+    recheck.with_data(found, 100, 0, Report())
+    # Half of the time is for half of the runs; what they leave of it goes to the others.
+    assert shares == [({OTHER}, 50, (0, 4)), ({"tiny"}, 87.5, (2, 4))]
+
+
 def test_examinations_that_take_long_are_not_computed_again(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--replay-seconds", "0.001", "--examine-seconds", "0.001"]
+    arguments = ["--replay-seconds", "0", "--examine-seconds", "0.001"]
     assert recheck.main(["--results", str(results), *arguments]) == 0
     said = capsys.readouterr().out
     assert "computed again" not in said
@@ -215,14 +265,14 @@ def test_examinations_are_computed_again_as_long_as_there_is_time(
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(findings, "read", lambda _: {"seconds": 5.0, "pictures": None})
     monkeypatch.setattr(runs, "has_weights", lambda _: True)
-    monkeypatch.setattr(recheck, "arm_with_data", lambda *_: None)
+    monkeypatch.setattr(recheck, "replay", lambda *_: True)
     monkeypatch.setattr(recheck, "number_problems", six_seconds)
     first = set()
     for seed in range(20):
         random.seed(seed)
         order.clear()
         report = Report()
-        recheck.with_data(found, 5, 12, report)
+        recheck.with_data(found, 1e6, 12, report)
         assert len(order) == 2
         assert report.checked["examinations, computed again"] == 2
         assert list(report.unchecked.values()) == [len(found) - 2]

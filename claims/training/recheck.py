@@ -11,10 +11,11 @@ What is not found without the data: losses, errors by whole images, predictions 
 and weights, edited with digests made to fit; and runs of one arm that exchanged their seeds. With
 the data, the losses of the first steps are computed again from the seed, which finds exchanged runs
 and invented ones; the stored weights must predict what is stored, but for 0.5 % of the images; and
-runs that took a CPU less than `--replay-seconds` are trained again and must be equal to the bit,
-which finds everything. It takes a machine like that of the run: elsewhere rounding leads a training
-to other weights. So, for a run that is not trained again, edited losses and errors of epochs before
-the last are not found, nor are edited predictions, if it has no weights or they are few.
+runs that took a CPU less than five seconds are trained again and must be equal to the bit, which
+finds everything. It takes a machine like that of the run: elsewhere rounding leads a training to
+other weights. So, for a run that is not trained again, edited losses and errors of epochs before
+the last are not found, nor are edited predictions, if it has no weights or they are few. Where
+`--replay-seconds` are too few for all runs, some are left out, each time others.
 
 Examinations are checked likewise: without the data that each is of the run that is there, and that
 its accuracy is about that of the run's predictions; with the data those that took less than
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
 # so near a tie that rounding decides: in the tiny arm 2 of 256.
 AGREEMENT = 0.995
 NEAR_TIES = 3
+
+BRIEF = 5.0  # seconds: runs of a CPU that took less are trained again as a whole
 
 # On another device the losses of the first steps differ by rounding, which grows from step to step:
 # in ten steps to 0.01 % of the loss for the handwritten network, to 10 % for a residual one. So
@@ -139,9 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--replay-seconds",
         type=float,
-        default=5.0,
+        default=3600.0,
         metavar="S",
-        help="train again those runs of a CPU that took less time (default: 5)",
+        help="compute first steps and predictions of runs again, in random order, for about so "
+        "long (default: 3600)",
     )
     parser.add_argument(
         "--examine-seconds",
@@ -577,10 +581,11 @@ def close(recorded: object, number: float | str) -> bool:
 def with_data(
     found: Sequence[Run], replay_seconds: float, examine_seconds: float, report: Report
 ) -> None:
-    """Apply the layers that need the data sets, to sound runs."""
+    """Apply the layers that need the data sets, to sound runs, for about so many seconds."""
     from nin_ref.training import Images
 
-    examined_for = 0.0
+    replayed_for = examined_for = 0.0
+    reached = 0
 
     def kind(run: Run) -> tuple[str, str]:
         recipe = ARMS[arm_of(run)].recipe
@@ -593,6 +598,7 @@ def with_data(
             report.note(f"the layers that need data are left out for {error}")
             for _ in of_data:
                 report.skip(f"with the data: {name} is not here")
+                reached += 1
             continue
         for preprocessing, group in itertools.groupby(of_data, lambda run: kind(run)[1]):
             say(f"reading {name}, {preprocessing}")
@@ -607,53 +613,67 @@ def with_data(
                 dataset.digest,
             )
             of_group = list(group)
-            for _, of_arm in itertools.groupby(of_group, arm_of):
-                arm_with_data(list(of_arm), images, replay_seconds, report)
+            # Of the time left, the share of these among the runs that are left.
+            left = (replay_seconds - replayed_for) * len(of_group) / (len(found) - reached)
+            replayed_for += replay_some(of_group, images, left, reached, len(found), report)
+            reached += len(of_group)
             for run in random.sample(of_group, len(of_group)):
                 start = time.perf_counter()
                 examined_again(run, tested, examine_seconds - examined_for, report)
                 examined_for += time.perf_counter() - start
 
 
-def arm_with_data(
-    found: Sequence[Run], images: Images, replay_seconds: float, report: Report
-) -> None:
-    """Apply the layers that need the data to the runs of an arm."""
-    from nin_ref import training
+def replay_some(
+    found: Sequence[Run], images: Images, left: float, before: int, total: int, report: Report
+) -> float:
+    """Replay runs in random order, for about so many seconds; returns how many it took.
 
-    identical, different = [], []
-    for run in found:
-        say(f"replaying {where(run)}")
+    They come after so many others, `before`, of all `total` runs.
+    """
+    start = time.perf_counter()
+    repeats: dict[str, dict[bool, list[Run]]] = {}
+    for number, run in enumerate(random.sample(found, len(found)), before + 1):
         if not report.apply("data sets", data_problems(run, images)):
             continue
-        recipe, seed = ARMS[arm_of(run)].recipe, run.record["seed"]
-        with training.threads(threads_of(run)):
-            replayed = first_losses(recipe, seed, images)
-            repeats = np.array_equal(replayed, run.first_losses, equal_nan=True)
-            report.apply("first steps", () if repeats else loss_problems(run, replayed, images))
-            seconds = sum(run.record["seconds"])
-            if repeats and made_here(run) and seconds < replay_seconds:
-                report.apply("whole runs, trained again", retraining_problems(run, images))
-            elif repeats and made_here(run):
-                report.skip(f"whole: training takes {replay_seconds:g} s or longer")
-            else:
-                report.skip("whole: made on a machine that computes otherwise than this one")
-        if repeats:
-            identical.append(run)
-        elif made_here(run):
-            different.append(run)
-        if runs.has_weights(run):
-            report.apply("predictions by stored weights", prediction_problems(run, images))
-    # Processors may share a name and compute otherwise (virtual machines say "AMD EPYC" of many),
-    # so a difference says something only where other runs show none.
-    for run in different if identical else ():
-        sentence = f"{where(run)} does not repeat to the bit, as {where(identical[0])} does"
-        report.apply("first steps to the bit", [sentence])
-    if different and not identical:
-        report.note(
-            f"no run of {arm_of(different[0])} repeats to the bit, though this processor has the "
-            "name of theirs, so they are judged by tolerance"
-        )
+        if time.perf_counter() - start >= left:
+            report.skip("first steps and weights: all take longer than --replay-seconds")
+            continue
+        say(f"replaying {where(run)}, {number} of {total}")
+        of_arm = repeats.setdefault(arm_of(run), {True: [], False: []})
+        of_arm[replay(run, images, report)].append(run)
+    for name, of_arm in repeats.items():
+        different = [run for run in of_arm[False] if made_here(run)]
+        # Processors may share a name and compute otherwise (virtual machines say "AMD EPYC" of
+        # many), so a difference says something only where other runs show none.
+        for run in different if of_arm[True] else ():
+            sentence = f"{where(run)} does not repeat to the bit, as {where(of_arm[True][0])} does"
+            report.apply("first steps to the bit", [sentence])
+        if different and not of_arm[True]:
+            report.note(
+                f"no run of {name} repeats to the bit, though this processor has the name of "
+                "theirs, so they are judged by tolerance"
+            )
+    return time.perf_counter() - start
+
+
+def replay(run: Run, images: Images, report: Report) -> bool:
+    """Apply the layers that compute a run again; returns whether it repeats to the bit."""
+    from nin_ref import training
+
+    recipe, seed = ARMS[arm_of(run)].recipe, run.record["seed"]
+    with training.threads(threads_of(run)):
+        losses = first_losses(recipe, seed, images)
+        repeats = np.array_equal(losses, run.first_losses, equal_nan=True)
+        report.apply("first steps", () if repeats else loss_problems(run, losses, images))
+        if not (repeats and made_here(run)):
+            report.skip("whole: made on a machine that computes otherwise than this one")
+        elif sum(run.record["seconds"]) < BRIEF:
+            report.apply("whole runs, trained again", retraining_problems(run, images))
+        else:
+            report.skip(f"whole: training takes {BRIEF:g} s or longer")
+    if runs.has_weights(run):
+        report.apply("predictions by stored weights", prediction_problems(run, images))
+    return repeats
 
 
 def data_problems(run: Run, images: Images) -> Iterator[str]:
