@@ -70,7 +70,7 @@ reproduce: $(READY) ## train what training claims lack; ARMS=a,b SEEDS=0-2 BUDGE
 examine: $(READY) ## what claims ask of trained networks beyond their predictions, from their weights
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training examine
 
-recheck: $(READY) ## verify the runs on a CPU; REPLAY_SECONDS=3600 EXAMINE_SECONDS=1800
+recheck: $(READY) ## verify the runs on a CPU; REPLAY_SECONDS=1800 EXAMINE_SECONDS=1800
 	@env -u OMP_NUM_THREADS $(BIN)/python -m claims.training recheck \
 	    $(if $(REPLAY_SECONDS),--replay-seconds "$(REPLAY_SECONDS)") \
 	    $(if $(EXAMINE_SECONDS),--examine-seconds "$(EXAMINE_SECONDS)")

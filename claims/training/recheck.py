@@ -142,10 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--replay-seconds",
         type=float,
-        default=3600.0,
+        default=1800.0,
         metavar="S",
         help="compute first steps and predictions of runs again, in random order, for about so "
-        "long (default: 3600)",
+        "long (default: 1800)",
     )
     parser.add_argument(
         "--examine-seconds",
