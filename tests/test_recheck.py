@@ -223,12 +223,31 @@ def test_runs_are_replayed_as_long_as_there_is_time(
     assert len(first) == len(found) == 4, "not each run has its turn"
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        # Half of the time is for half of the runs; what they leave of it goes to the others.
+        ({"preprocessing": "scaled"}, [({OTHER}, 50, (0, 4)), ({"tiny"}, 87.5, (2, 4))]),
+        ({"data": "mnist"}, [({"tiny"}, 100, (2, 4))]),  # which are not here
+    ],
+)
 def test_each_preprocessing_has_its_share_of_the_time(
-    results: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path,
+    change: dict[str, Any],
+    expected: list[object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    load = data.load
+
+    def but_for_mnist(name: str) -> data.DataSet:
+        if name == "mnist":
+            raise data.DataError("mnist is not here")
+        return load(name)
+
     found = recheck.without_data(results, Report())
-    scaled = changed(ARMS[OTHER].recipe, preprocessing="scaled")
-    monkeypatch.setitem(cast(dict[str, Arm], ARMS), OTHER, Arm(says="scaled", recipe=scaled))
+    arm = Arm(says="other", recipe=changed(ARMS[OTHER].recipe, **change))
+    monkeypatch.setitem(cast(dict[str, Arm], ARMS), OTHER, arm)
+    monkeypatch.setattr(data, "load", but_for_mnist)
     shares = []
 
     def in_a_quarter(group: list[runs.Run], _: object, left: float, *others: object) -> float:
@@ -237,8 +256,7 @@ def test_each_preprocessing_has_its_share_of_the_time(
 
     monkeypatch.setattr(recheck, "replay_some", in_a_quarter)
     recheck.with_data(found, 100, 0, Report())
-    # Half of the time is for half of the runs; what they leave of it goes to the others.
-    assert shares == [({OTHER}, 50, (0, 4)), ({"tiny"}, 87.5, (2, 4))]
+    assert shares == expected
 
 
 def test_examinations_that_take_long_are_not_computed_again(
