@@ -321,7 +321,7 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
             entries.append(ax.axhline(error, color=INK, linestyle=(0, (1, 2)), label=label))
         _epochs(ax, phases, ARMS[arm].recipe.learning_rate)
         ax.set_ylabel("error (%)")
-        if spans_decades(errors):
+        if _spans_decades(errors):
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter("{x:g}")
         else:
@@ -340,7 +340,7 @@ def curves(arm: str, results: Path = RESULTS) -> Figure | None:
     )
 
 
-def spans_decades(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> bool:
+def _spans_decades(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> bool:
     """Return whether errors fall so far, as on MNIST, that a linear axis would show its zero only.
 
     `errors` has those after each epoch by column and seed.

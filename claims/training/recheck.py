@@ -18,11 +18,11 @@ the last are not found, nor are edited predictions, if it has no weights or they
 `--replay-seconds` are too few for all runs, some are left out, each time others.
 
 Examinations are checked likewise: without the data that each is of the run that is there, and that
-its accuracy is about that of the run's predictions; with the data those that took less than
-`--examine-seconds` are computed again from the weights. Other numbers of those that took longer are
-not found if they were edited with the digest made to fit. Their pictures must be of the images that
-are to be shown, and the means of their class maps must say the class that the run predicts; with
-the data, pixels must be equal and maps are computed again.
+its accuracy is about that of the run's predictions; with the data as many as `--examine-seconds`
+allow are computed again from the weights, each time others. Other numbers of those left out are not
+found if they were edited with the digest made to fit. Their pictures must be of the images that are
+to be shown, and the means of their class maps must say the class that the run predicts; with the
+data, pixels must be equal and maps are computed again.
 
 What no layer can find: another commit, command, version, device, number of stops or time, as long
 as it is possible and the digests fit: nothing else depends on them. A false version or device only
